@@ -3,5 +3,6 @@
 
 #include "common/xml/extension.h"
 
-/* All domain-XML extensions, in the order in which they are explained and told to daemons; NULL-terminated. */
+/* All domain-XML extensions, in the order in which they are explained and told to daemons;
+ * NULL-terminated. */
 extern const GantryExtension *const gantry_extensions[];

@@ -5,9 +5,11 @@
 
 /**
  * gantry_key_file_load:
- * @path: a regular file of at most 1 MiB in GKeyFile's INI dialect, UTF-8; a key given twice in one section is an error
+ * @path: a regular file of at most 1 MiB in GKeyFile's INI dialect, UTF-8; a key given twice in one
+ * section is an error
  *
- * Returns: (transfer full): the key file, or NULL: GANTRY_ERROR_NOT_FOUND, _LIMIT, or _INVALID with file and line where known.
+ * Returns: (transfer full): the key file, or NULL: GANTRY_ERROR_NOT_FOUND, _LIMIT, or _INVALID with
+ * file and line where known.
  */
 GKeyFile *gantry_key_file_load(const char *path, GError **error);
 
@@ -15,19 +17,24 @@ GKeyFile *gantry_key_file_load(const char *path, GError **error);
  * gantry_config_drop_ins:
  * @directory: e.g. "/etc/gantry/policy.d"
  *
- * Returns: (transfer full): paths of its *.conf files in byte order of their names (no hidden files); an empty vector where the
- * directory does not exist; NULL with @error where it cannot be read.
+ * Returns: (transfer full): paths of its *.conf files in byte order of their names (no hidden
+ * files); an empty vector where the directory does not exist; NULL with @error where it cannot be
+ * read.
  */
 GStrv gantry_config_drop_ins(const char *directory, GError **error);
 
-/* "yes|no|true|false|on|off|1|0", case ignored. FALSE with GANTRY_ERROR_INVALID, "VALUE is not yes or no". */
+/* "yes|no|true|false|on|off|1|0", case ignored. FALSE with GANTRY_ERROR_INVALID, "VALUE is not yes
+ * or no". */
 gboolean gantry_parse_bool(const char *text, gboolean *ret_value, GError **error);
 
-/* Decimal digits only, within [min, max]. FALSE with GANTRY_ERROR_INVALID naming value and range. */
-gboolean gantry_parse_uint(const char *text, guint64 min, guint64 max, guint64 *ret_value, GError **error);
+/* Decimal digits only, within [min, max]. GANTRY_ERROR_INVALID names value and range. */
+gboolean gantry_parse_uint(const char *text, guint64 min, guint64 max, guint64 *ret_value,
+                           GError **error);
 
 /* NUMBER[ms|s|m|h] to milliseconds; a bare number means @default_unit ("ms", "s", ...). */
-gboolean gantry_parse_duration(const char *text, const char *default_unit, guint64 *ret_msec, GError **error);
+gboolean gantry_parse_duration(const char *text, const char *default_unit, guint64 *ret_msec,
+                               GError **error);
 
-/* The known word nearest to @word (edit distance at most a third of its length), or NULL: for "did you mean". */
+/* The known word nearest to @word (edit distance at most a third of its length), or NULL: for "did
+ * you mean". */
 const char *gantry_nearest_word(const char *word, const char *const *known);

@@ -4,13 +4,15 @@
 #include <glib.h>
 
 /**
- * Option tables: one const table a tool feeds its command line, its configuration file, --help and --dump-config, and a test
- * holds it against the tool's man page and example file.
+ * Option tables: one const table a tool feeds its command line, its configuration file, --help and
+ * --dump-config, and a test holds it against the tool's man page and example file.
  */
 typedef enum {
-    GANTRY_OPTION_FLAG,     /* gboolean; on the command line without a value, in a file yes|no|true|false|on|off|1|0 */
+    GANTRY_OPTION_FLAG,     /* gboolean; on the command line without a value, in a file
+                               yes|no|true|false|on|off|1|0 */
     GANTRY_OPTION_UINT,     /* guint64, decimal, within [min, max] */
-    GANTRY_OPTION_DURATION, /* guint64 milliseconds; text is NUMBER[ms|s|m|h], no unit means seconds; [min, max] in ms */
+    GANTRY_OPTION_DURATION, /* guint64 milliseconds; text is NUMBER[ms|s|m|h], no unit means
+                               seconds; [min, max] in ms */
     GANTRY_OPTION_PERCENT,  /* double 0..100; text with or without "%"; [min, max] */
     GANTRY_OPTION_STRING,   /* char *, owned by the target struct */
     GANTRY_OPTION_CHOICE,   /* char *, one of @choices */
@@ -18,8 +20,8 @@ typedef enum {
 } GantryOptionType;
 
 typedef struct {
-    const char *name;           /* long option; in the file the key, with '-' as '_' */
-    char short_name;            /* 0: none */
+    const char *name; /* long option; in the file the key, with '-' as '_' */
+    char short_name;  /* 0: none */
     GantryOptionType type;
     gsize offset;               /* of the member in the target struct */
     const char *section;        /* section of the configuration file; NULL: command line only */
@@ -30,9 +32,13 @@ typedef struct {
     const char *summary;        /* one sentence for --help, N_() */
 } GantryOption;
 
-#define GANTRY_OPTION_END { .name = NULL }
+#define GANTRY_OPTION_END \
+    { \
+        .name = NULL \
+    }
 
-/* Puts every option's default into @target (a zeroed struct). A default that does not parse is a programming error. */
+/* Puts every option's default into @target (a zeroed struct). A default that does not parse is a
+ * programming error. */
 void gantry_options_init(const GantryOption *options, gpointer target);
 
 /* Frees the strings and lists in @target and zeroes those members. */
@@ -42,9 +48,11 @@ void gantry_options_clear(const GantryOption *options, gpointer target);
  * gantry_option_set:
  * @where: what to name in an error, e.g. "/etc/gantry/hook.conf: [hook] call_timeout"
  *
- * Parses @text into @option's member. Returns FALSE with GANTRY_ERROR_INVALID: where, the value, and what is allowed.
+ * Parses @text into @option's member. Returns FALSE with GANTRY_ERROR_INVALID: where, the value,
+ * and what is allowed.
  */
-gboolean gantry_option_set(const GantryOption *option, gpointer target, const char *text, const char *where, GError **error);
+gboolean gantry_option_set(const GantryOption *option, gpointer target, const char *text,
+                           const char *where, GError **error);
 
 /**
  * gantry_options_parse_argv:
@@ -54,17 +62,21 @@ gboolean gantry_option_set(const GantryOption *option, gpointer target, const ch
  *
  * By GOptionContext. --help prints on stdout and exits 0.
  */
-gboolean gantry_options_parse_argv(const GantryOption *options, gpointer target, const char *usage, const char *description,
-                                   int *argc, char ***argv, GError **error);
+gboolean gantry_options_parse_argv(const GantryOption *options, gpointer target, const char *usage,
+                                   const char *description, int *argc, char ***argv,
+                                   GError **error);
 
 /**
  * gantry_options_load_file:
- * @path: an INI file (GKeyFile); and its drop-ins, @path with ".d" added: *.conf in byte order of their names, later files win
+ * @path: an INI file (GKeyFile); and its drop-ins, @path with ".d" added: *.conf in byte order of
+ * their names, later files win
  *
- * A missing @path is not an error. Unknown section or key: GANTRY_ERROR_INVALID, naming file, section and key, and the nearest
- * known key. Files above 1 MiB: GANTRY_ERROR_LIMIT. On failure @target is unchanged.
+ * A missing @path is not an error. Unknown section or key: GANTRY_ERROR_INVALID, naming file,
+ * section and key, and the nearest known key. Files above 1 MiB: GANTRY_ERROR_LIMIT. On failure
+ * @target is unchanged.
  */
-gboolean gantry_options_load_file(const GantryOption *options, gpointer target, const char *path, GError **error);
+gboolean gantry_options_load_file(const GantryOption *options, gpointer target, const char *path,
+                                  GError **error);
 
 /* The effective values as a configuration file that can be loaded again. Free with g_free(). */
 char *gantry_options_dump(const GantryOption *options, gconstpointer target);

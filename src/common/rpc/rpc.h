@@ -5,11 +5,12 @@
 #include <sys/types.h>
 
 /**
- * Control sockets: JSON-RPC 2.0 (https://www.jsonrpc.org/specification), one message a line, over unix stream sockets.
- * No batches. Messages above GANTRY_RPC_MAX_BYTES, newline included, are refused on both sides.
+ * Control sockets: JSON-RPC 2.0 (https://www.jsonrpc.org/specification), one message a line, over
+ * unix stream sockets. No batches. Messages above GANTRY_RPC_MAX_BYTES, newline included, are
+ * refused on both sides.
  */
 #define GANTRY_RPC_MAX_BYTES (1024 * 1024)
-#define GANTRY_RPC_RUN_DIR "/run/gantry"
+#define GANTRY_RPC_RUN_DIR   "/run/gantry"
 
 /* JSON-RPC error codes; the reserved ones by the specification, the rest ours. */
 enum {
@@ -29,17 +30,21 @@ enum {
  *
  * One call on a connection of its own, blocking. May be called from any thread.
  *
- * Returns: (transfer full): the result. NULL with GANTRY_ERROR_UNAVAILABLE (no socket, nobody listening), _TIMEOUT, _LIMIT (answer too
- * long), _PROTOCOL (not JSON-RPC, wrong id, closed early), _REFUSED (GANTRY_RPC_REFUSED), _INVALID (-32602), or _NOT_FOUND (-32601).
+ * Returns: (transfer full): the result. NULL with GANTRY_ERROR_UNAVAILABLE (no socket, nobody
+ * listening), _TIMEOUT, _LIMIT (answer too long), _PROTOCOL (not JSON-RPC, wrong id, closed early),
+ * _REFUSED (GANTRY_RPC_REFUSED), _INVALID (-32602), or _NOT_FOUND (-32601).
  */
-JsonNode *gantry_rpc_call(const char *socket_path, const char *method, JsonNode *params, guint timeout_msec, GError **error);
+JsonNode *gantry_rpc_call(const char *socket_path, const char *method, JsonNode *params,
+                          guint timeout_msec, GError **error);
 
 /* A request being served. Answer it exactly once, now or later, from the server's thread. */
 typedef struct GantryRpcRequest GantryRpcRequest;
 
 JsonNode *gantry_rpc_request_params(GantryRpcRequest *request); /* (transfer none) (nullable) */
-uid_t gantry_rpc_request_uid(GantryRpcRequest *request);        /* of the peer, by SO_PEERCRED at connect */
-void gantry_rpc_request_reply(GantryRpcRequest *request, JsonNode *result /* transfer full, nullable: null */);
+uid_t gantry_rpc_request_uid(
+    GantryRpcRequest *request); /* of the peer, by SO_PEERCRED at connect */
+void gantry_rpc_request_reply(GantryRpcRequest *request,
+                              JsonNode *result /* transfer full, nullable: null */);
 void gantry_rpc_request_fail(GantryRpcRequest *request, int code, const char *message);
 
 typedef struct {
@@ -52,14 +57,16 @@ typedef struct GantryRpcServer GantryRpcServer;
 /**
  * gantry_rpc_server_new:
  * @methods: ends with a NULL name; borrowed
- * @group: (nullable): besides root (and the server's own uid), members of this group may call: the socket is root:@group 0660
+ * @group: (nullable): besides root (and the server's own uid), members of this group may call: the
+ * socket is root:@group 0660
  *
- * Listens on @socket_path (its directory is made, 0755; a stale socket that nobody serves is replaced, a live one is
- * GANTRY_ERROR_CONFLICT) and serves in the thread-default main context. A peer's uid is checked by SO_PEERCRED; others are closed
- * at once. At most 64 connections; idle ones are closed after 60 s; a connection that does not read its answers is closed.
- * Requests of one connection are served in order of arrival.
+ * Listens on @socket_path (its directory is made, 0755; a stale socket that nobody serves is
+ * replaced, a live one is GANTRY_ERROR_CONFLICT) and serves in the thread-default main context. A
+ * peer's uid is checked by SO_PEERCRED; others are closed at once. At most 64 connections; idle
+ * ones are closed after 60 s; a connection that does not read its answers is closed. Requests of
+ * one connection are served in order of arrival.
  */
-GantryRpcServer *gantry_rpc_server_new(const char *socket_path, const GantryRpcMethod *methods, const char *group,
-                                       gpointer user_data, GError **error);
+GantryRpcServer *gantry_rpc_server_new(const char *socket_path, const GantryRpcMethod *methods,
+                                       const char *group, gpointer user_data, GError **error);
 void gantry_rpc_server_free(GantryRpcServer *server); /* closes everything, removes the socket */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GantryRpcServer, gantry_rpc_server_free)

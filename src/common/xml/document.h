@@ -5,8 +5,8 @@
 #include <libxml/tree.h>
 
 /**
- * A hardened XML document that knows which bytes of its text each element stands on, so that it can be edited without touching
- * a byte that the edit does not concern.
+ * A hardened XML document that knows which bytes of its text each element stands on, so that it can
+ * be edited without touching a byte that the edit does not concern.
  *
  * Not thread-safe; one document, one thread.
  */
@@ -20,9 +20,9 @@ typedef struct GantryXml GantryXml;
  * @text: UTF-8; copied
  * @name: for error messages: a file name, or e.g. "domain XML on stdin"
  *
- * Refused: more than GANTRY_XML_MAX_BYTES or GANTRY_XML_MAX_DEPTH (GANTRY_ERROR_LIMIT); a document type declaration, hence any
- * entity but the five predefined ones; an encoding other than UTF-8; anything not well formed (GANTRY_ERROR_INVALID with the
- * line). Nothing is ever fetched.
+ * Refused: more than GANTRY_XML_MAX_BYTES or GANTRY_XML_MAX_DEPTH (GANTRY_ERROR_LIMIT); a document
+ * type declaration, hence any entity but the five predefined ones; an encoding other than UTF-8;
+ * anything not well formed (GANTRY_ERROR_INVALID with the line). Nothing is ever fetched.
  *
  * Returns: (transfer full): free with gantry_xml_free().
  */
@@ -34,10 +34,13 @@ xmlNode *gantry_xml_root(GantryXml *xml);
 const char *gantry_xml_name(const GantryXml *xml);
 const char *gantry_xml_text(const GantryXml *xml, gsize *ret_length);
 
-/* First child element of @parent named @name in namespace @uri (NULL: none), after @previous if that is not NULL. */
-xmlNode *gantry_xml_next_child(const xmlNode *parent, const xmlNode *previous, const char *uri, const char *name);
+/* First child element of @parent named @name in namespace @uri (NULL: none), after @previous if
+ * that is not NULL. */
+xmlNode *gantry_xml_next_child(const xmlNode *parent, const xmlNode *previous, const char *uri,
+                               const char *name);
 
-/* The element at a path of un-namespaced names below the root, e.g. "cputune", or "devices/emulator"; NULL if absent. */
+/* The element at a path of un-namespaced names below the root, e.g. "cputune", or
+ * "devices/emulator"; NULL if absent. */
 xmlNode *gantry_xml_path(GantryXml *xml, const char *path);
 
 /* (transfer full) (nullable): the attribute without namespace. */
@@ -46,15 +49,18 @@ char *gantry_xml_attribute(const xmlNode *element, const char *name);
 /* Text content, stripped of white space at both ends; "" if none. (transfer full) */
 char *gantry_xml_content(const xmlNode *element);
 
-/* A list of edits to one document's text. Edits refer to the parsed document; they must not overlap. */
+/* A list of edits to one document's text. Edits refer to the parsed document; they must not
+ * overlap. */
 typedef struct GantryXmlEdit GantryXmlEdit;
 
 GantryXmlEdit *gantry_xml_edit_new(GantryXml *xml); /* borrows @xml */
 void gantry_xml_edit_free(GantryXmlEdit *edit);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GantryXmlEdit, gantry_xml_edit_free)
 
-/* Gives @element's attribute the value (escaped as needed), adding the attribute where it is absent. */
-void gantry_xml_edit_set_attribute(GantryXmlEdit *edit, const xmlNode *element, const char *name, const char *value);
+/* Gives @element's attribute the value (escaped as needed), adding the attribute where it is
+ * absent. */
+void gantry_xml_edit_set_attribute(GantryXmlEdit *edit, const xmlNode *element, const char *name,
+                                   const char *value);
 
 /* Replaces the whole element, tags included, by @fragment ("" removes it). */
 void gantry_xml_edit_replace(GantryXmlEdit *edit, const xmlNode *element, const char *fragment);
@@ -67,7 +73,7 @@ gsize gantry_xml_edit_count(const GantryXmlEdit *edit);
 /**
  * gantry_xml_edit_apply:
  *
- * Returns: (transfer full): the new text. NULL with GANTRY_ERROR_CONFLICT where two edits overlap, _INVALID where the result is
- * no longer well formed (a fragment was broken).
+ * Returns: (transfer full): the new text. NULL with GANTRY_ERROR_CONFLICT where two edits overlap,
+ * _INVALID where the result is no longer well formed (a fragment was broken).
  */
 char *gantry_xml_edit_apply(GantryXmlEdit *edit, gsize *ret_length, GError **error);
