@@ -14,9 +14,9 @@ enum {
 
 typedef struct {
     const char *name;
-    const char *summary;                /* one line for `gantry --help`, N_() */
-    int (*run)(int argc, char **argv);  /* argv[0] is the command's name; returns the exit status */
-    const GantryOption *options;        /* for completion and the tests of the man pages */
+    const char *summary;               /* one line for `gantry --help`, N_() */
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
+    const GantryOption *options;       /* for completion and the tests of the man pages */
 } CliCommand;
 
 /* All commands; ends with a NULL name. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gantry explain: the effective settings of one domain, field by field, with the source of each and what it overruled.
+ * gantry explain: the effective settings of one domain, field by field, with the source of each and
+ * what it overruled.
  */
 #include "cli/cli.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gantry: the one front door. Each command is a function in a file of its own, listed in cli_commands[]; what
- * stands here is choosing it.
+ * gantry: the one front door. Each command is a function in a file of its own, listed in
+ * cli_commands[]; what stands here is choosing it.
  */
 #include "cli/cli.h"
 
@@ -33,10 +33,11 @@ print_help(void)
     for (const CliCommand *command = cli_commands; command->name; command++) {
         printf("  %-10s %s\n", command->name, _(command->summary));
     }
-    printf(_("\n"
-             "'gantry COMMAND --help' shows a command's options and examples; each has a man page,\n"
-             "gantry-COMMAND(1). gantry(7) describes the settings in domain XML.\n"
-             "'gantry --version' shows the version.\n"));
+    printf(
+        _("\n"
+          "'gantry COMMAND --help' shows a command's options and examples; each has a man page,\n"
+          "gantry-COMMAND(1). gantry(7) describes the settings in domain XML.\n"
+          "'gantry --version' shows the version.\n"));
 }
 
 /* For the shell's completion: the commands, or a command's long options, one a line. */

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/finding.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "common/base/i18n.h"
+
+static const struct {
+    const char *name;  /* in JSON */
+    const char *label; /* for people */
+    const char *colour;
+} severities[] = {
+    [CLI_FINDING_OK] = {"ok", N_("ok"), "\033[32m"},
+    [CLI_FINDING_NOTE] = {"note", N_("note"), ""},
+    [CLI_FINDING_WARN] = {"warning", N_("warning"), "\033[33m"},
+    [CLI_FINDING_FAIL] = {"failure", N_("FAILED"), "\033[31m"},
+};
+
+static void
+finding_free(gpointer data)
+{
+    CliFinding *finding = data;
+
+    g_free(finding->text);
+    g_free(finding->remedy);
+    g_free(finding);
+}
+
+GPtrArray *
+cli_findings_new(void)
+{
+    return g_ptr_array_new_with_free_func(finding_free);
+}
+
+void
+cli_findings_add(GPtrArray *findings, const char *check, CliSeverity severity, const char *remedy,
+                 const char *format, ...)
+{
+    CliFinding *finding = g_new0(CliFinding, 1);
+    va_list args;
+
+    finding->check = check;
+    finding->severity = severity;
+    finding->remedy = g_strdup(remedy);
+    va_start(args, format);
+    finding->text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_ptr_array_add(findings, finding);
+}
+
+CliSeverity
+cli_findings_worst(const GPtrArray *findings)
+{
+    CliSeverity worst = CLI_FINDING_OK;
+
+    for (guint i = 0; i < findings->len; i++) {
+        const CliFinding *finding = findings->pdata[i];
+
+        worst = MAX(worst, finding->severity);
+    }
+    return worst;
+}
+
+void
+cli_findings_print(const GPtrArray *findings)
+{
+    gboolean fancy = cli_is_fancy();
+
+    for (guint i = 0; i < findings->len; i++) {
+        const CliFinding *finding = findings->pdata[i];
+
+        printf("%s%-8s%s %s\n", fancy ? severities[finding->severity].colour : "",
+               _(severities[finding->severity].label), fancy ? "\033[0m" : "", finding->text);
+        if (finding->remedy) {
+            printf("%8s -> %s\n", "", finding->remedy);
+        }
+    }
+}
+
+void
+cli_findings_print_json(const GPtrArray *findings)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "worst");
+    json_builder_add_string_value(builder, severities[cli_findings_worst(findings)].name);
+    json_builder_set_member_name(builder, "findings");
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < findings->len; i++) {
+        const CliFinding *finding = findings->pdata[i];
+
+        json_builder_begin_object(builder);
+        json_builder_set_member_name(builder, "check");
+        json_builder_add_string_value(builder, finding->check);
+        json_builder_set_member_name(builder, "severity");
+        json_builder_add_string_value(builder, severities[finding->severity].name);
+        json_builder_set_member_name(builder, "text");
+        json_builder_add_string_value(builder, finding->text);
+        json_builder_set_member_name(builder, "remedy");
+        if (finding->remedy) {
+            json_builder_add_string_value(builder, finding->remedy);
+        } else {
+            json_builder_add_null_value(builder);
+        }
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+    json_builder_end_object(builder);
+    cli_print_json(json_builder_get_root(builder));
+}
