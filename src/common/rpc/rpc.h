@@ -31,8 +31,10 @@ enum {
  * One call on a connection of its own, blocking. May be called from any thread.
  *
  * Returns: (transfer full): the result. NULL with GANTRY_ERROR_UNAVAILABLE (no socket, nobody
- * listening), _TIMEOUT, _LIMIT (answer too long), _PROTOCOL (not JSON-RPC, wrong id, closed early),
- * _REFUSED (GANTRY_RPC_REFUSED), _INVALID (-32602), or _NOT_FOUND (-32601).
+ * listening, or the daemon failed inside), _TIMEOUT, _LIMIT (request or answer too long, or nested
+ * too deep), _PROTOCOL (not JSON-RPC, wrong id, closed early), _REFUSED (GANTRY_RPC_REFUSED; its
+ * message is the daemon's, unchanged), _INVALID (-32602, or a path too long for a socket),
+ * _NOT_FOUND (-32601), or _SYSTEM.
  */
 JsonNode *gantry_rpc_call(const char *socket_path, const char *method, JsonNode *params,
                           guint timeout_msec, GError **error);
@@ -41,8 +43,10 @@ JsonNode *gantry_rpc_call(const char *socket_path, const char *method, JsonNode 
 typedef struct GantryRpcRequest GantryRpcRequest;
 
 JsonNode *gantry_rpc_request_params(GantryRpcRequest *request); /* (transfer none) (nullable) */
-uid_t gantry_rpc_request_uid(
-    GantryRpcRequest *request); /* of the peer, by SO_PEERCRED at connect */
+
+/* Of the peer, by SO_PEERCRED at connect. */
+uid_t gantry_rpc_request_uid(GantryRpcRequest *request);
+
 void gantry_rpc_request_reply(GantryRpcRequest *request,
                               JsonNode *result /* transfer full, nullable: null */);
 void gantry_rpc_request_fail(GantryRpcRequest *request, int code, const char *message);
@@ -62,9 +66,11 @@ typedef struct GantryRpcServer GantryRpcServer;
  *
  * Listens on @socket_path (its directory is made, 0755; a stale socket that nobody serves is
  * replaced, a live one is GANTRY_ERROR_CONFLICT) and serves in the thread-default main context. A
- * peer's uid is checked by SO_PEERCRED; others are closed at once. At most 64 connections; idle
- * ones are closed after 60 s; a connection that does not read its answers is closed. Requests of
- * one connection are served in order of arrival.
+ * peer's uid is checked by SO_PEERCRED; others are closed at once. At most 64 connections:
+ * a further one takes the place of the one idle longest, or waits if all are at work. Idle ones are
+ * closed after 60 s, and so is a connection that does not read an answer within 10 s. Requests of
+ * one connection are served in order of arrival, the next after the answer to the one before.
+ * Notifications (requests without an id) are served and not answered.
  */
 GantryRpcServer *gantry_rpc_server_new(const char *socket_path, const GantryRpcMethod *methods,
                                        const char *group, gpointer user_data, GError **error);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/rpc/wire_priv.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/base/error.h"
+#include "common/base/i18n.h"
+
+static gboolean look_over(const char *text, gsize length, GError **error);
+
+JsonNode *
+gantry_rpc_message_parse(const char *text, gsize length, GError **error)
+{
+    g_autoptr(JsonParser) parser = NULL;
+    g_autoptr(GError) local = NULL;
+
+    if (!look_over(text, length, error)) {
+        return NULL;
+    }
+    parser = json_parser_new_immutable();
+    if (!json_parser_load_from_data(parser, text, (gssize)length, &local)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL, _("not JSON: %s"), local->message);
+        return NULL;
+    }
+    return json_parser_steal_root(parser);
+}
+
+GBytes *
+gantry_rpc_message_format(JsonBuilder *builder, GError **error)
+{
+    g_autoptr(JsonGenerator) generator = json_generator_new();
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    GString *line = g_string_new(NULL);
+
+    json_generator_set_root(generator, root);
+    json_generator_to_gstring(generator, line);
+    g_string_append_c(line, '\n');
+    if (line->len > GANTRY_RPC_MAX_BYTES) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_LIMIT,
+                    _("a message of %1$" G_GSIZE_FORMAT " bytes is longer than the %2$d allowed"),
+                    line->len, GANTRY_RPC_MAX_BYTES);
+        g_string_free(line, TRUE);
+        return NULL;
+    }
+    return g_string_free_to_bytes(line);
+}
+
+const char *
+gantry_rpc_member_string(JsonObject *object, const char *name)
+{
+    JsonNode *node = json_object_get_member(object, name);
+
+    return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node)
+                                                                   : NULL;
+}
+
+gboolean
+gantry_rpc_member_int(JsonObject *object, const char *name, gint64 *ret_value)
+{
+    JsonNode *node = json_object_get_member(object, name);
+
+    if (!node || json_node_get_value_type(node) != G_TYPE_INT64) {
+        return FALSE;
+    }
+    *ret_value = json_node_get_int(node);
+    return TRUE;
+}
+
+gboolean
+gantry_rpc_address(const char *path, struct sockaddr_un *ret_address, GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("socket path '%1$s' is longer than %2$d bytes; choose a shorter one"), path,
+                    (int)sizeof(address.sun_path) - 1);
+        return FALSE;
+    }
+    *ret_address = address;
+    return TRUE;
+}
+
+/* Exactly one object, nested no deeper than allowed, and outside of strings only what JSON has
+ * there. */
+static gboolean
+look_over(const char *text, gsize length, GError **error)
+{
+    guint depth = 0;
+    gboolean in_string = FALSE;
+    gboolean ended = FALSE;
+
+    for (gsize i = 0; i < length; i++) {
+        char c = text[i];
+
+        if (in_string) {
+            if (c == '\\') {
+                i++;
+            } else if (c == '"') {
+                in_string = FALSE;
+            }
+            continue;
+        }
+        if (c == ' ' || c == '\t' || c == '\r') {
+            continue;
+        }
+        if (ended || (depth == 0 && c != '{') || !c ||
+            !strchr("{}[]\",:+-.0123456789eEtrufalsn", c)) {
+            g_set_error(
+                error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
+                _("not one JSON object: unexpected byte 0x%1$02x at offset %2$" G_GSIZE_FORMAT),
+                (guchar)c, i);
+            return FALSE;
+        }
+        if (c == '"') {
+            in_string = TRUE;
+        } else if (c == '{' || c == '[') {
+            if (++depth > GANTRY_RPC_MAX_DEPTH) {
+                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_LIMIT,
+                            _("JSON nested deeper than the %d levels allowed"),
+                            GANTRY_RPC_MAX_DEPTH);
+                return FALSE;
+            }
+        } else if (c == '}' || c == ']') {
+            ended = --depth == 0;
+        }
+    }
+    if (!ended) {
+        g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
+                            _("not one JSON object: it is cut off, or there is none"));
+        return FALSE;
+    }
+    return TRUE;
+}
