@@ -6,12 +6,16 @@
 /**
  * gantry_key_file_load:
  * @path: a regular file of at most 1 MiB in GKeyFile's INI dialect, UTF-8; a key given twice in one
- * section is an error
+ * section is an error, and so is a file that everybody may write (mode o+w): what stands in it is
+ * acted upon by root
  *
- * Returns: (transfer full): the key file, or NULL: GANTRY_ERROR_NOT_FOUND, _LIMIT, or _INVALID with
- * file and line where known.
+ * Returns: (transfer full): the key file, or NULL: GANTRY_ERROR_NOT_FOUND, _LIMIT, _REFUSED (mode),
+ * or _INVALID with file and line where known.
  */
 GKeyFile *gantry_key_file_load(const char *path, GError **error);
+
+/* The same for text that is in memory; @name stands for the file in messages. */
+GKeyFile *gantry_key_file_parse(const char *text, gsize length, const char *name, GError **error);
 
 /**
  * gantry_config_drop_ins:

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK(gantry-error-quark, gantry_error)
+G_DEFINE_QUARK(gantry - error - quark, gantry_error)
 
 static GantryError
 code_for_errno(int errno_value)
