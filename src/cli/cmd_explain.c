@@ -244,8 +244,9 @@ cli_explain(int argc, char **argv)
     int status;
 
     gantry_options_init(cli_explain_options, &options);
-    if (!gantry_options_parse_argv(cli_explain_options, &options, "explain [OPTION...] DOMAIN",
-                                   _(explain_examples), &argc, &argv, &error)) {
+    if (!gantry_options_parse_argv(cli_explain_options, &options,
+                                   "gantry explain [OPTION...] DOMAIN", _(explain_examples), &argc,
+                                   &argv, &error)) {
         status = cli_report_error("explain", &error, CLI_EXIT_USAGE);
     } else if (argc != (options.xml ? 1 : 2)) {
         fputs(options.xml ? _("gantry explain: a domain and --xml exclude each other\n")

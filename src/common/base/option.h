@@ -56,7 +56,7 @@ gboolean gantry_option_set(const GantryOption *option, gpointer target, const ch
 
 /**
  * gantry_options_parse_argv:
- * @usage: shown in --help after the program, e.g. "status [OPTION...] [DOMAIN]"
+ * @usage: the line after "Usage: " in --help, e.g. "gantry status [OPTION...] [DOMAIN...]"
  * @description: text for --help below the options (examples), or NULL
  * @argc, @argv: as g_option_context_parse(): what was consumed is removed; argv[0] stays
  *
