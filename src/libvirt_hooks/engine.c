@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the hook does for a domain that concerns Gantry: read the XML, resolve its settings, rewrite
+ * it where libvirt takes that, tell the daemons.
+ *
+ * There is one rule for everything that goes wrong on the way, fail(): an operation that may refuse
+ * (hook_operations[]) is refused with that reason; any other goes on, as far as it can without what
+ * failed, and the reason is logged. So a domain's end is told to the daemons even if its settings
+ * no longer make sense, and a restore whose rewrite fails prints nothing: libvirt then judges the
+ * XML as it was saved, by its own checks.
+ */
+#include "libvirt_hooks/engine.h"
+
+#include <string.h>
+
+#define GANTRY_LOG_MODULE "hook"
+#include "common/base/error.h"
+#include "common/base/i18n.h"
+#include "common/base/log.h"
+#include "common/host/cpu.h"
+#include "common/xml/settings.h"
+#include "libvirt_hooks/daemons.h"
+#include "libvirt_hooks/rewrite.h"
+
+/* What is found out on the way; each part may be missing. */
+typedef struct {
+    GantryXml *domain;
+    GantryDomainIdentity identity;
+    GantrySettings *settings;
+    char *rewritten; /* NULL: the XML stays as it is */
+    gsize n_rewritten;
+    GantryXml *rewritten_domain;
+    GString *daemons;
+} HookState;
+
+static gboolean run_steps(const HookRun *run, HookState *state, GError **error);
+static char *format_report(const HookRun *run, const HookState *state, const GError *error);
+
+static void
+hook_state_clear(HookState *state)
+{
+    gantry_domain_identity_clear(&state->identity);
+    g_clear_pointer(&state->settings, gantry_settings_free);
+    g_clear_pointer(&state->rewritten_domain, gantry_xml_free);
+    g_clear_pointer(&state->domain, gantry_xml_free);
+    g_clear_pointer(&state->rewritten, g_free);
+    g_string_free(state->daemons, TRUE);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HookState, hook_state_clear)
+
+gboolean
+hook_run(const HookRun *run, char **ret_output, gsize *ret_n_output, char **ret_report,
+         GError **error)
+{
+    g_auto(HookState) state = {.daemons = g_string_new(NULL)};
+    g_autoptr(GError) refusal = NULL;
+    gboolean passes = run_steps(run, &state, &refusal);
+
+    *ret_report = format_report(run, &state, refusal);
+    if (!passes) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return FALSE;
+    }
+    *ret_output = g_steal_pointer(&state.rewritten);
+    *ret_n_output = state.n_rewritten;
+    return TRUE;
+}
+
+/* Takes @local over. TRUE: it was logged, go on without what failed. FALSE: @error has it. */
+static gboolean
+fail(const HookRun *run, GError *local, GError **error)
+{
+    if (run->operation->failure == HOOK_FAILURE_REFUSES) {
+        g_propagate_error(error, local);
+        return FALSE;
+    }
+    gantry_err(_("%1$s of domain '%2$s' goes on, but: %3$s"), run->operation->name,
+               run->domain_name, local->message);
+    g_error_free(local);
+    return TRUE;
+}
+
+static gboolean
+read_domain(const HookRun *run, HookState *state, GError **error)
+{
+    const xmlNode *root;
+
+    state->domain = gantry_xml_parse(run->xml, run->n_xml, _("domain XML on stdin"), error);
+    if (!state->domain) {
+        return FALSE;
+    }
+    root = gantry_xml_root(state->domain);
+    if (root->ns || !g_str_equal((const char *)root->name, "domain")) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s: the root is <%2$s>, not <domain>"), gantry_xml_name(state->domain),
+                    (const char *)root->name);
+        return FALSE;
+    }
+    return gantry_domain_identity_read(state->domain, &state->identity, error);
+}
+
+static gboolean
+resolve_settings(const HookRun *run, HookState *state, GError **error)
+{
+    g_autoptr(GantryPolicy) policy =
+        gantry_policy_load(run->paths->policy_dir, run->extensions, error);
+
+    if (policy) {
+        state->settings = gantry_settings_resolve(run->extensions, state->domain, policy, error);
+    }
+    return state->settings != NULL;
+}
+
+static gboolean
+rewrite(const HookRun *run, HookState *state, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(HookHostConfig) host = hook_host_config_load(run->paths->host_conf, &local);
+    g_autoptr(GantryCpuset) online = NULL;
+    HookRewriteContext context;
+
+    if (!host && !g_error_matches(local, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    if (host && hook_host_config_has_cpus(host)) {
+        online = gantry_host_online_cpus(error);
+        if (!online) {
+            return FALSE;
+        }
+    }
+    context = (HookRewriteContext){.host = host, .online = online};
+    if (!hook_rewrite(run->operation, state->domain, &context, &state->rewritten,
+                      &state->n_rewritten, error)) {
+        return FALSE;
+    }
+    if (state->rewritten) {
+        state->rewritten_domain = gantry_xml_parse(state->rewritten, state->n_rewritten,
+                                                   _("domain XML, rewritten"), error);
+        if (!state->rewritten_domain) {
+            g_clear_pointer(&state->rewritten, g_free);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean
+run_steps(const HookRun *run, HookState *state, GError **error)
+{
+    GError *local = NULL;
+    HookCall call;
+
+    if (!read_domain(run, state, &local)) {
+        return fail(run, local, error); /* there is nothing to go on with */
+    }
+    if (!resolve_settings(run, state, &local) && !fail(run, local, error)) {
+        return FALSE;
+    }
+    local = NULL;
+    if (run->operation->may_rewrite && !rewrite(run, state, &local) && !fail(run, local, error)) {
+        return FALSE;
+    }
+    local = NULL;
+    call = (HookCall){
+        .operation = run->operation,
+        .extra = run->extra,
+        .identity = &state->identity,
+        .domain = state->rewritten_domain ? state->rewritten_domain : state->domain,
+        .settings = state->settings,
+        .extensions = run->extensions,
+        .run_dir = run->paths->run_dir,
+        .call_timeout_msec = (guint)run->config->call_timeout_msec,
+        .deadline_usec = run->start_usec + (gint64)run->config->hook_timeout_msec * 1000,
+    };
+    return hook_daemons_call(&call, state->daemons, &local) || fail(run, local, error);
+}
+
+static char *
+format_report(const HookRun *run, const HookState *state, const GError *error)
+{
+    GString *report = g_string_new(NULL);
+    const char *before = " features";
+
+    g_string_append_printf(report, "%s %s", run->operation->name, run->domain_name);
+    if (state->identity.uuid) {
+        g_string_append_printf(report, " (%s)", state->identity.uuid);
+    }
+    g_string_append_c(report, ':');
+    for (const GantryExtension *const *e = run->extensions; state->settings && *e; e++) {
+        if (gantry_settings_get(state->settings, (*e)->feature)->enabled) {
+            g_string_append_printf(report, "%s %s", before, (*e)->feature);
+            before = "";
+        }
+    }
+    if (state->daemons->len > 0) {
+        g_string_append_printf(report, " daemons%s", state->daemons->str);
+    }
+    if (state->rewritten) {
+        g_string_append(report, " rewritten");
+    }
+    g_string_append_printf(report, " in %.1f ms",
+                           (double)(g_get_monotonic_time() - run->start_usec) / 1000);
+    if (error) {
+        g_string_append_printf(report, ", refused: %s", error->message);
+    }
+    return g_string_free(report, FALSE);
+}

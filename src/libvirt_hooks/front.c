@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gantry-hook: what libvirt runs. It is small, links libc only, and statically where that is
+ * possible, because it runs three times a VM start and once a running VM when libvirtd restarts,
+ * mostly for domains that are none of Gantry's concern: those it lets pass after one look at the
+ * XML's bytes.
+ *
+ * For the others it runs gantry-hook-engine and stands between it and libvirt. The engine parses
+ * XML, reads configuration and talks to daemons; if it crashes, is killed by its watchdog or cannot
+ * be started, libvirt must not see that: a non-zero exit kills the VM on reconnect and destroys a
+ * save image on restore. So the engine's output is collected in memory and passed on only after the
+ * engine has ended well, and a failed engine becomes what hook_operations[] says.
+ *
+ * On a failed engine an operation that may refuse does refuse if the XML holds Gantry settings
+ * (they may say required='yes', which nobody could read now), and lets pass a domain without.
+ *
+ * Nothing of Gantry is linked but operation.c: no GLib, no messages of other languages. What is
+ * printed ends up in virsh's error, one line.
+ */
+#include "libvirt_hooks/front.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gantry-config.h"
+#include "libvirt_hooks/operation.h"
+
+enum {
+    FIRST_BYTES = 64 * 1024,
+    MAX_BYTES = 4 * 1024 * 1024, /* the engine's limit */
+};
+
+typedef struct {
+    const HookPaths *paths;
+    const HookOperation *operation;
+    const char *domain;
+    char *xml;
+    size_t length;
+    bool has_settings; /* the XML holds "gantry:" */
+} Front;
+
+static bool is_wanted(const Front *front);
+static bool read_stdin(Front *front, char *problem, size_t size);
+static int run_engine(Front *front, char **argv);
+static int engine_failed(const Front *front, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static int print_about(const char *option);
+static void open_standard_fds(void);
+
+int
+hook_front_main(const HookPaths *paths, int argc, char **argv)
+{
+    Front front = {.paths = paths};
+    char problem[128];
+    int status;
+
+    open_standard_fds();
+    if (argc == 2) {
+        return print_about(argv[1]);
+    }
+    if (argc < 4) {
+        dprintf(STDERR_FILENO, "gantry-hook: libvirt runs this, as gantry-hook DOMAIN OPERATION "
+                               "SUB-OPERATION EXTRA; see gantry-hook(8)\n");
+        return HOOK_EXIT_USAGE;
+    }
+    front.domain = argv[1];
+    front.operation = hook_operation_find(argv[2], argv[3]);
+    if (!front.operation) {
+        return HOOK_EXIT_PASS; /* and libvirt does not mind that nobody reads */
+    }
+    if (!read_stdin(&front, problem, sizeof(problem))) {
+        status = engine_failed(&front, "%s", problem);
+    } else if (is_wanted(&front)) {
+        status = run_engine(&front, argv);
+    } else {
+        status = HOOK_EXIT_PASS;
+    }
+    free(front.xml);
+    return status;
+}
+
+/* Does @directory hold a file that is named *@suffix? */
+static bool
+directory_has(const char *directory, const char *suffix)
+{
+    DIR *stream = opendir(directory);
+    const struct dirent *entry;
+    bool found = false;
+
+    if (!stream) {
+        return false;
+    }
+    while (!found && (entry = readdir(stream))) {
+        size_t length = strlen(entry->d_name);
+
+        found = entry->d_name[0] != '.' && length > strlen(suffix) &&
+                strcmp(entry->d_name + length - strlen(suffix), suffix) == 0;
+    }
+    closedir(stream);
+    return found;
+}
+
+/*
+ * A domain's own settings hold the bytes "gantry:", in a namespace (urn:gantry:...) or an extra
+ * spec's name (gantry:...); libvirt writes XML without character references for letters. Policies
+ * may give settings to any domain. The end of a domain concerns daemons even if its settings were
+ * taken out meanwhile.
+ */
+static bool
+is_wanted(const Front *front)
+{
+    const HookPaths *paths = front->paths;
+
+    return front->has_settings || directory_has(paths->policy_dir, ".conf") ||
+           (front->operation->may_rewrite && access(paths->host_conf, F_OK) == 0) ||
+           (front->operation->tells_all && directory_has(paths->run_dir, ".sock"));
+}
+
+static bool
+read_stdin(Front *front, char *problem, size_t size)
+{
+    size_t room = 0;
+    ssize_t got = 1;
+
+    problem[0] = '\0';
+    while (got > 0 && front->length <= MAX_BYTES) {
+        if (front->length == room) {
+            size_t more = room ? room * 2 : FIRST_BYTES;
+            char *grown = realloc(front->xml, more);
+
+            if (!grown) {
+                snprintf(problem, size, "no memory for the domain's XML");
+                break;
+            }
+            front->xml = grown;
+            room = more;
+        }
+        do {
+            got = read(STDIN_FILENO, front->xml + front->length, room - front->length);
+        } while (got < 0 && errno == EINTR);
+        if (got < 0) {
+            snprintf(problem, size, "cannot read the domain's XML: %s", strerror(errno));
+        } else {
+            front->length += (size_t)got;
+        }
+    }
+    if (front->length > MAX_BYTES) {
+        snprintf(problem, size, "the domain's XML is larger than %d MiB", MAX_BYTES >> 20);
+    }
+    front->has_settings =
+        front->length > 0 && memmem(front->xml, front->length, "gantry:", strlen("gantry:"));
+    return problem[0] == '\0';
+}
+
+/* Writes all of it. */
+static bool
+write_all(int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, data, length);
+
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        if (n > 0) {
+            data += n;
+            length -= (size_t)n;
+        }
+    }
+    return true;
+}
+
+/* The XML as a file that nobody can change any more, at its beginning; or -1. */
+static int
+seal_xml(const Front *front)
+{
+    int fd = memfd_create("domain XML", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0) {
+        return -1;
+    }
+    if (!write_all(fd, front->xml, front->length) || lseek(fd, 0, SEEK_SET) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+        int saved = errno;
+
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+/* Starts the engine between the two descriptors. Returns 0 or an errno. */
+static int
+spawn_engine(const Front *front, char **argv, int in, int out, pid_t *ret_pid)
+{
+    char *const environment[] = {
+        (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        (char *)"LC_ALL=C.UTF-8",
+        NULL,
+    };
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    int result;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    argv[0] = (char *)front->paths->engine;
+    result = posix_spawn(ret_pid, front->paths->engine, &actions, &attributes, argv, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return result;
+}
+
+/* Copies what the engine wrote to our stdout. */
+static bool
+pass_on(int from)
+{
+    char part[16 * 1024];
+    ssize_t got;
+
+    if (lseek(from, 0, SEEK_SET) < 0) {
+        return false;
+    }
+    while ((got = read(from, part, sizeof(part))) > 0) {
+        if (!write_all(STDOUT_FILENO, part, (size_t)got)) {
+            return false;
+        }
+    }
+    return got == 0;
+}
+
+static int
+run_engine(Front *front, char **argv)
+{
+    const struct sigaction by_default = {.sa_handler = SIG_DFL};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    bool rewrites = front->operation->may_rewrite;
+    int in, out, problem, status;
+    pid_t pid;
+
+    sigaction(SIGCHLD, &by_default, NULL); /* whoever ignores it gets no exit status */
+    sigaction(SIGPIPE, &ignore, NULL);
+    in = seal_xml(front);
+    out = rewrites ? memfd_create("new domain XML", MFD_CLOEXEC)
+                   : open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (in < 0 || out < 0) {
+        return engine_failed(front, "cannot hand the domain's XML over: %s", strerror(errno));
+    }
+    problem = spawn_engine(front, argv, in, out, &pid);
+    close(in);
+    if (problem != 0) {
+        return engine_failed(front, "cannot run %s: %s", front->paths->engine, strerror(problem));
+    }
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return engine_failed(front, "cannot wait for %s: %s", front->paths->engine,
+                                 strerror(errno));
+        }
+    }
+    if (WIFSIGNALED(status)) {
+        return engine_failed(front, "%s was killed by signal %d", front->paths->engine,
+                             WTERMSIG(status));
+    }
+    if (WEXITSTATUS(status) == HOOK_EXIT_REFUSED &&
+        front->operation->failure == HOOK_FAILURE_REFUSES) {
+        return HOOK_EXIT_REFUSED;
+    }
+    if (WEXITSTATUS(status) != HOOK_EXIT_PASS) {
+        return engine_failed(front, "%s ended with status %d", front->paths->engine,
+                             WEXITSTATUS(status));
+    }
+    if (rewrites && !pass_on(out)) {
+        return engine_failed(front, "cannot write the domain's new XML: %s", strerror(errno));
+    }
+    return HOOK_EXIT_PASS;
+}
+
+/* One line on stderr, and the exit status that is right for it. */
+static int
+engine_failed(const Front *front, const char *format, ...)
+{
+    bool refuses = front->operation->failure == HOOK_FAILURE_REFUSES && front->has_settings;
+    char problem[512];
+    char line[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(problem, sizeof(problem), format, arguments);
+    va_end(arguments);
+    snprintf(line, sizeof(line), "gantry-hook: %s of domain '%.128s' %s: %s; %s",
+             front->operation->name, front->domain, refuses ? "refused" : "goes on without Gantry",
+             problem,
+             refuses ? "mend Gantry's installation, or take the domain's Gantry settings out"
+                     : "mend Gantry's installation");
+    for (char *c = line; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+    dprintf(STDERR_FILENO, "%s\n", line);
+    return refuses ? HOOK_EXIT_REFUSED : HOOK_EXIT_PASS;
+}
+
+static void
+print_operations(void)
+{
+    for (const HookOperation *operation = hook_operations; operation->name; operation++) {
+        printf("%s %s\n"
+               "    stdin:         %s XML\n"
+               "    may rewrite:   %s\n"
+               "    our failure:   %s; libvirt %s\n"
+               "    daemons:       %s: %s\n"
+               "    undone by:     %s\n",
+               operation->name, operation->sub_operation,
+               operation->stdin_holds == HOOK_STDIN_LIVE ? "live" : "migratable",
+               operation->may_rewrite ? "yes" : "no",
+               operation->failure == HOOK_FAILURE_REFUSES ? "refuses" : "passes, and is logged",
+               operation->libvirt_on_failure, operation->method, operation->effect,
+               operation->undone_by);
+    }
+}
+
+static int
+print_about(const char *option)
+{
+    if (strcmp(option, "--version") == 0) {
+        printf("gantry-hook %s\n", GANTRY_VERSION);
+    } else if (strcmp(option, "--operations") == 0) {
+        print_operations();
+    } else if (strcmp(option, "--help") == 0) {
+        puts("Usage: gantry-hook DOMAIN OPERATION SUB-OPERATION EXTRA < DOMAIN-XML\n"
+             "\n"
+             "libvirt's qemu hook; libvirt runs it as /etc/libvirt/hooks/qemu.d/50-gantry.\n"
+             "\n"
+             "  --operations  what is done for each of libvirt's operations\n"
+             "  --help        this text\n"
+             "  --version     the version\n"
+             "\n"
+             "Example: what would be refused, or rewritten, of a domain that migrates to this "
+             "host:\n"
+             "  virsh dumpxml --migratable DOMAIN | gantry-hook DOMAIN migrate begin -\n");
+    } else {
+        dprintf(STDERR_FILENO, "gantry-hook: unknown option '%s'; see gantry-hook --help\n",
+                option);
+        return HOOK_EXIT_USAGE;
+    }
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* So that no file that we open becomes stdin, stdout or stderr by accident. */
+static void
+open_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)!open("/dev/null", O_RDWR); /* takes the lowest free number, which is fd */
+        }
+    }
+}
