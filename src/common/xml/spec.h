@@ -14,9 +14,10 @@ typedef enum {
     GANTRY_FIELD_BOOL,   /* yes | no */
     GANTRY_FIELD_UINT,   /* decimal in [min, max], in @unit */
     GANTRY_FIELD_CHOICE, /* one of @choices */
-    GANTRY_FIELD_NAME, /* letters, digits, "_.:-", at most 64: group, pool, device and key names */
-    GANTRY_FIELD_TEXT, /* 1..1024 characters, no control characters */
-    GANTRY_FIELD_PATH, /* absolute, no "..", at most 4095 bytes */
+    GANTRY_FIELD_NAME,  /* letters, digits, "_.:-", at most 64: group, pool, device and key names */
+    GANTRY_FIELD_NAMES, /* names with commas between them; each once, at most 64 */
+    GANTRY_FIELD_TEXT,  /* 1..1024 characters, no control characters */
+    GANTRY_FIELD_PATH,  /* absolute, no "..", at most 4095 bytes */
     GANTRY_FIELD_CPUSET, /* Linux list format, "0-3,8"; canonical: sorted, merged; below 8192 */
     GANTRY_FIELD_MAC,    /* unicast 02:00:00:00:00:01; canonical: lower case */
     GANTRY_FIELD_IP,     /* IPv4 or IPv6 address; canonical by inet_ntop(3) */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ioq_tuning/ioq_ext.h"
+
+#include "common/base/error.h"
+#include "common/base/i18n.h"
+
+#define MAX_DEVICES 64
+
+static const char *const formats[] = {"raw", "qcow2", "nbd", NULL};
+
+static const GantryField device_fields[] = {
+    {.name = "target",
+     .type = GANTRY_FIELD_NAME,
+     .required = TRUE,
+     .summary = N_("The disk's <target dev>, as vda")},
+    {.name = "source",
+     .type = GANTRY_FIELD_PATH,
+     .summary = N_("File or block device, where the disk is served by Gantry's back end")},
+    {.name = "format",
+     .type = GANTRY_FIELD_CHOICE,
+     .choices = formats,
+     .summary = N_("Format of 'source'")},
+    {.name = "queues-per-thread",
+     .type = GANTRY_FIELD_UINT,
+     .min = 1,
+     .max = 256,
+     .summary = N_("How many of the disk's queues one thread serves")},
+    {.name = "cpuset",
+     .type = GANTRY_FIELD_CPUSET,
+     .summary = N_("Host CPUs of the disk's threads")},
+    GANTRY_FIELD_END,
+};
+
+static const GantryElementSpec device = {
+    .name = "device", .fields = device_fields, .max_occurs = MAX_DEVICES};
+
+static const GantryField fields[] = {
+    {.name = "required",
+     .type = GANTRY_FIELD_BOOL,
+     .fallback = "no",
+     .summary = N_("Refuse the start when the daemon cannot be reached")},
+    {.name = "queues-per-thread",
+     .type = GANTRY_FIELD_UINT,
+     .min = 1,
+     .max = 256,
+     .summary = N_("For devices that do not say it themselves")},
+    GANTRY_FIELD_END,
+};
+
+static const GantryElementSpec *const children[] = {&device, NULL};
+static const GantryElementSpec root = {.name = "tuning", .fields = fields, .children = children};
+
+/* One <device> a target, and a format only with a source. */
+static gboolean
+validate(const GantryElement *element, const char *where, GError **error)
+{
+    g_autoptr(GHashTable) targets = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < element->children->len; i++) {
+        const GantryElement *child = element->children->pdata[i];
+        const char *target = gantry_element_string(child, "target");
+
+        if (!g_hash_table_add(targets, (gpointer)target)) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                        _("%1$s: two <device> elements for target '%2$s'"), where, target);
+            return FALSE;
+        }
+        if (gantry_element_has(child, "source") != gantry_element_has(child, "format")) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                        _("%1$s: target '%2$s': 'source' and 'format' go together: give both, or "
+                          "none"),
+                        where, target);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+const GantryExtension ioq_extension = {
+    .feature = "ioq",
+    .uri = "urn:gantry:ioq:1",
+    .root = &root,
+    .daemon = "ioqd",
+    .validate = validate,
+};
