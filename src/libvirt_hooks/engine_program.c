@@ -54,7 +54,7 @@ start_log(const HookConfig *config, const GError *config_error)
     g_autoptr(GError) file_error = NULL;
     gboolean levels_ok = gantry_log_set_levels(config->log_levels, &levels_error);
 
-    if (*config->log_file) {
+    if (!g_str_equal(config->log_file, "stderr")) {
         g_autofree char *directory = g_path_get_dirname(config->log_file);
 
         g_mkdir_with_parents(directory, 0750); /* if it fails, so does the next line */

@@ -42,7 +42,7 @@ const GantryOption hook_options[] = {
         .section = "log",
         .fallback = "/var/log/gantry/hook.log",
         .metavar = N_("FILE"),
-        .summary = N_("Where it is logged; empty means stderr, which libvirt throws away"),
+        .summary = N_("Where it is logged; stderr is what libvirt throws away"),
     },
     GANTRY_OPTION_END,
 };
