@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Option tables. A table is only ever read; values live in the caller's struct at each option's
- * offset. All text, be it a default, an argument or a line of a file, goes through
- * gantry_option_set(), so that one value means the same everywhere.
+ * Theory of operation
+ *
+ * A table is only ever read; values live in the caller's struct at each option's offset. All text,
+ * be it a default, an argument or a line of a file, goes through gantry_option_value_parse(), so
+ * that one value means the same everywhere.
+ *
+ * Files are read in order into a list of assignments, each checked; only when all files are good
+ * are the assignments carried out, so that a bad drop-in leaves the target as it was.
  */
 #include "common/base/option.h"
 
@@ -13,14 +18,19 @@
 #include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "common/base/option_value.h"
 
 #define MEMBER(option, target, Type) G_STRUCT_MEMBER(Type, (target), (option)->offset)
 
-static gboolean load_key_file(const GantryOption *options, gpointer target, const char *path,
-                              GError **error);
-static gboolean parse_percent(const char *text, double *ret_value);
-static char *allowed_range(const GantryOption *option);
-static char *value_text(const GantryOption *option, gconstpointer target);
+/* A line of a file, checked. */
+typedef struct {
+    const GantryOption *option;
+    GantryOptionValue value;
+} Assignment;
+
+static gboolean read_key_file(const GantryOption *options, const char *path, GKeyFile *file,
+                              GArray *assignments, GError **error);
+static void assignment_clear(gpointer data);
 static char *file_key(const GantryOption *option);
 
 void
@@ -40,20 +50,9 @@ void
 gantry_options_clear(const GantryOption *options, gpointer target)
 {
     for (const GantryOption *option = options; option->name; option++) {
-        switch (option->type) {
-        case GANTRY_OPTION_STRING:
-        case GANTRY_OPTION_CHOICE:
-            g_clear_pointer(&MEMBER(option, target, char *), g_free);
-            break;
-        case GANTRY_OPTION_LIST:
-            g_clear_pointer(&MEMBER(option, target, GStrv), g_strfreev);
-            break;
-        case GANTRY_OPTION_FLAG:
-        case GANTRY_OPTION_UINT:
-        case GANTRY_OPTION_DURATION:
-        case GANTRY_OPTION_PERCENT:
-            break;
-        }
+        GantryOptionValue zero = {0};
+
+        gantry_option_value_store(option, target, &zero);
     }
 }
 
@@ -61,78 +60,13 @@ gboolean
 gantry_option_set(const GantryOption *option, gpointer target, const char *text, const char *where,
                   GError **error)
 {
-    gboolean bounded = option->min != 0 || option->max != 0;
-    g_autofree char *allowed = allowed_range(option);
-    gboolean ok = FALSE;
+    GantryOptionValue value;
 
-    switch (option->type) {
-    case GANTRY_OPTION_FLAG: {
-        gboolean value;
-
-        if ((ok = gantry_parse_bool(text, &value, NULL))) {
-            MEMBER(option, target, gboolean) = value;
-        }
-        break;
+    if (!gantry_option_value_parse(option, text, where, &value, error)) {
+        return FALSE;
     }
-    case GANTRY_OPTION_UINT: {
-        guint64 value;
-
-        ok = gantry_parse_uint(text, bounded ? (guint64)option->min : 0,
-                               bounded ? (guint64)option->max : G_MAXUINT64, &value, NULL);
-        if (ok) {
-            MEMBER(option, target, guint64) = value;
-        }
-        break;
-    }
-    case GANTRY_OPTION_DURATION: {
-        guint64 value;
-
-        ok = gantry_parse_duration(text, "s", &value, NULL) &&
-             (!bounded || ((double)value >= option->min && (double)value <= option->max));
-        if (ok) {
-            MEMBER(option, target, guint64) = value;
-        }
-        break;
-    }
-    case GANTRY_OPTION_PERCENT: {
-        double value;
-
-        ok = parse_percent(text, &value) &&
-             (!bounded || (value >= option->min && value <= option->max));
-        if (ok) {
-            MEMBER(option, target, double) = value;
-        }
-        break;
-    }
-    case GANTRY_OPTION_STRING:
-    case GANTRY_OPTION_CHOICE:
-        ok = *text != '\0' &&
-             (option->type == GANTRY_OPTION_STRING || g_strv_contains(option->choices, text));
-        if (ok) {
-            g_free(MEMBER(option, target, char *));
-            MEMBER(option, target, char *) = g_strdup(text);
-        }
-        break;
-    case GANTRY_OPTION_LIST: {
-        g_auto(GStrv) words = g_strsplit(text, ",", -1);
-
-        ok = words[0] != NULL;
-        for (char **word = words; *word; word++) {
-            g_strstrip(*word);
-            ok = ok && **word != '\0';
-        }
-        if (ok) {
-            g_strfreev(MEMBER(option, target, GStrv));
-            MEMBER(option, target, GStrv) = g_steal_pointer(&words);
-        }
-        break;
-    }
-    }
-    if (!ok) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: '%2$s' is not valid; allowed: %3$s"), where, text, allowed);
-    }
-    return ok;
+    gantry_option_value_store(option, target, &value);
+    return TRUE;
 }
 
 /* What GOptionContext hands to on_argument(). */
@@ -176,6 +110,24 @@ on_help(const char *name, const char *value, gpointer data, GError **error)
     return TRUE;
 }
 
+/* GOptionContext would take "--flag=no" for "--flag". */
+static gboolean
+check_flags(const GantryOption *options, int argc, char **argv, GError **error)
+{
+    for (int i = 1; i < argc && !g_str_equal(argv[i], "--"); i++) {
+        for (const GantryOption *option = options; option->name; option++) {
+            g_autofree char *start = g_strdup_printf("--%s=", option->name);
+
+            if (option->type == GANTRY_OPTION_FLAG && g_str_has_prefix(argv[i], start)) {
+                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                            _("%s: the option takes no value; see --help"), argv[i]);
+                return FALSE;
+            }
+        }
+    }
+    return TRUE;
+}
+
 gboolean
 gantry_options_parse_argv(const GantryOption *options, gpointer target, const char *usage,
                           const char *description, int *argc, char ***argv, GError **error)
@@ -195,6 +147,9 @@ gantry_options_parse_argv(const GantryOption *options, gpointer target, const ch
                          NULL};
     GOptionGroup *group;
 
+    if (!check_flags(options, *argc, *argv, error)) {
+        return FALSE;
+    }
     for (const GantryOption *option = options; option->name; option++) {
         gboolean flag = option->type == GANTRY_OPTION_FLAG;
         char *summary =
@@ -242,22 +197,33 @@ gantry_options_load_file(const GantryOption *options, gpointer target, const cha
 {
     g_autofree char *directory = g_strconcat(path, ".d", NULL);
     g_auto(GStrv) drop_ins = gantry_config_drop_ins(directory, error);
-    g_autoptr(GPtrArray) files = g_ptr_array_new();
+    g_autoptr(GArray) assignments = g_array_new(FALSE, FALSE, sizeof(Assignment));
+    g_autoptr(GError) load_error = NULL;
+    g_autoptr(GKeyFile) main_file = NULL;
 
+    g_array_set_clear_func(assignments, assignment_clear);
     if (!drop_ins) {
         return FALSE;
     }
-    g_ptr_array_add(files, (gpointer)path);
-    for (char **drop_in = drop_ins; *drop_in; drop_in++) {
-        g_ptr_array_add(files, *drop_in);
+    main_file = gantry_key_file_load(path, &load_error);
+    if (!main_file && !g_error_matches(load_error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&load_error));
+        return FALSE;
     }
-    /* First all are checked, then all are taken: on an error @target is as it was. */
-    for (int pass = 0; pass < 2; pass++) {
-        for (guint i = 0; i < files->len; i++) {
-            if (!load_key_file(options, pass == 0 ? NULL : target, files->pdata[i], error)) {
-                return FALSE;
-            }
+    if (main_file && !read_key_file(options, path, main_file, assignments, error)) {
+        return FALSE;
+    }
+    for (gsize i = 0; drop_ins[i]; i++) {
+        g_autoptr(GKeyFile) file = gantry_key_file_load(drop_ins[i], error);
+
+        if (!file || !read_key_file(options, drop_ins[i], file, assignments, error)) {
+            return FALSE;
         }
+    }
+    for (guint i = 0; i < assignments->len; i++) {
+        Assignment *assignment = &g_array_index(assignments, Assignment, i);
+
+        gantry_option_value_store(assignment->option, target, &assignment->value);
     }
     return TRUE;
 }
@@ -274,7 +240,7 @@ gantry_options_dump(const GantryOption *options, gconstpointer target)
         if (!option->section) {
             continue;
         }
-        text = value_text(option, target);
+        text = gantry_option_value_text(option, target);
         key = file_key(option);
         if (text) {
             g_key_file_set_value(file, option->section, key, text);
@@ -283,15 +249,43 @@ gantry_options_dump(const GantryOption *options, gconstpointer target)
     return g_key_file_to_data(file, NULL, NULL);
 }
 
-/* The option that @section and @key of a file mean, or NULL with an error that names the nearest.
- */
+/* (transfer full): " (did you mean ...)" for the nearest of @known, or "". */
+static char *
+suggestion(const char *word, GPtrArray *known)
+{
+    const char *nearest;
+
+    g_ptr_array_add(known, NULL);
+    nearest = gantry_nearest_word(word, (const char *const *)known->pdata);
+    return nearest ? g_strdup_printf(_("; did you mean '%s'?"), nearest) : g_strdup("");
+}
+
+static gboolean
+check_section(const GantryOption *options, const char *path, const char *section, GError **error)
+{
+    g_autoptr(GPtrArray) known = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    for (const GantryOption *option = options; option->name; option++) {
+        if (g_strcmp0(option->section, section) == 0) {
+            return TRUE;
+        }
+        if (option->section) {
+            g_ptr_array_add(known, (gpointer)option->section);
+        }
+    }
+    hint = suggestion(section, known);
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("%1$s: unknown section [%2$s]%3$s"),
+                path, section, hint);
+    return FALSE;
+}
+
 static const GantryOption *
 find_option(const GantryOption *options, const char *path, const char *section, const char *key,
             GError **error)
 {
     g_autoptr(GPtrArray) known = g_ptr_array_new_with_free_func(g_free);
-    gboolean section_known = FALSE;
-    const char *nearest;
+    g_autofree char *hint = NULL;
 
     for (const GantryOption *option = options; option->name; option++) {
         g_autofree char *option_key = file_key(option);
@@ -299,164 +293,51 @@ find_option(const GantryOption *options, const char *path, const char *section, 
         if (g_strcmp0(option->section, section) != 0) {
             continue;
         }
-        section_known = TRUE;
         if (g_str_equal(option_key, key)) {
             return option;
         }
         g_ptr_array_add(known, g_steal_pointer(&option_key));
     }
-    g_ptr_array_add(known, NULL);
-    nearest = gantry_nearest_word(key, (const char *const *)known->pdata);
-    if (!section_known) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("%1$s: unknown section [%2$s]"),
-                    path, section);
-    } else if (nearest) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: [%2$s]: unknown key '%3$s'; did you mean '%4$s'?"), path, section, key,
-                    nearest);
-    } else {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: [%2$s]: unknown key '%3$s'"), path, section, key);
-    }
+    hint = suggestion(key, known);
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                _("%1$s: [%2$s]: unknown key '%3$s'%4$s"), path, section, key, hint);
     return NULL;
 }
 
-/* Reads one file into @target, or only checks it where @target is NULL. */
 static gboolean
-load_key_file(const GantryOption *options, gpointer target, const char *path, GError **error)
+read_key_file(const GantryOption *options, const char *path, GKeyFile *file, GArray *assignments,
+              GError **error)
 {
-    g_autoptr(GError) local_error = NULL;
-    g_autoptr(GKeyFile) file = gantry_key_file_load(path, &local_error);
-    g_auto(GStrv) sections = NULL;
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
 
-    if (!file) {
-        if (g_error_matches(local_error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND)) {
-            return TRUE;
-        }
-        g_propagate_error(error, g_steal_pointer(&local_error));
-        return FALSE;
-    }
-    sections = g_key_file_get_groups(file, NULL);
     for (char **section = sections; *section; section++) {
         g_auto(GStrv) keys = g_key_file_get_keys(file, *section, NULL, NULL);
 
+        if (!check_section(options, path, *section, error)) {
+            return FALSE;
+        }
         for (char **key = keys; *key; key++) {
-            const GantryOption *option = find_option(options, path, *section, *key, error);
-            g_autofree char *text = NULL;
-            g_autofree char *where = NULL;
-            union {
-                guint64 number;
-                double percent;
-                gboolean flag;
-                char *string;
-                GStrv list;
-            } checked = {0};
-            GantryOption probe;
-            gboolean ok;
+            g_autofree char *text = g_key_file_get_value(file, *section, *key, NULL);
+            g_autofree char *where = g_strdup_printf("%s: [%s] %s", path, *section, *key);
+            Assignment assignment;
 
-            if (!option) {
+            assignment.option = find_option(options, path, *section, *key, error);
+            if (!assignment.option || !gantry_option_value_parse(assignment.option, text, where,
+                                                                 &assignment.value, error)) {
                 return FALSE;
             }
-            text = g_key_file_get_value(file, *section, *key, NULL);
-            where = g_strdup_printf("%s: [%s] %s", path, *section, *key);
-            if (target) {
-                ok = gantry_option_set(option, target, text, where, error);
-            } else {
-                GantryOption ends[] = {*option, GANTRY_OPTION_END};
-
-                probe = *option;
-                probe.offset = ends[0].offset = 0;
-                ok = gantry_option_set(&probe, &checked, text, where, error);
-                gantry_options_clear(ends, &checked);
-            }
-            if (!ok) {
-                return FALSE;
-            }
+            g_array_append_val(assignments, assignment);
         }
     }
     return TRUE;
 }
 
-static gboolean
-parse_percent(const char *text, double *ret_value)
+static void
+assignment_clear(gpointer data)
 {
-    char *end;
-    double value;
+    Assignment *assignment = data;
 
-    if (!g_ascii_isdigit(text[0])) {
-        return FALSE;
-    }
-    value = g_ascii_strtod(text, &end);
-    if (*end == '%') {
-        end++;
-    }
-    if (*end != '\0' || !(value >= 0 && value <= 100)) {
-        return FALSE;
-    }
-    *ret_value = value;
-    return TRUE;
-}
-
-/* What an option allows, for messages. */
-static char *
-allowed_range(const GantryOption *option)
-{
-    gboolean bounded = option->min != 0 || option->max != 0;
-
-    switch (option->type) {
-    case GANTRY_OPTION_FLAG:
-        return g_strdup(_("yes or no"));
-    case GANTRY_OPTION_UINT:
-        return bounded
-                   ? g_strdup_printf(_("a number from %1$.0f to %2$.0f"), option->min, option->max)
-                   : g_strdup(_("a number"));
-    case GANTRY_OPTION_DURATION:
-        return bounded ? g_strdup_printf(_("a time from %1$.0f to %2$.0f ms, as 500ms, 3s, 2m, 1h"),
-                                         option->min, option->max)
-                       : g_strdup(_("a time, as 500ms, 3s, 2m, 1h"));
-    case GANTRY_OPTION_PERCENT:
-        return g_strdup_printf(_("a percentage from %1$g to %2$g"), bounded ? option->min : 0.0,
-                               bounded ? option->max : 100.0);
-    case GANTRY_OPTION_STRING:
-        return g_strdup(_("any text but none"));
-    case GANTRY_OPTION_CHOICE: {
-        g_autofree char *words = g_strjoinv(", ", (char **)option->choices);
-
-        return g_strdup_printf(_("one of %s"), words);
-    }
-    case GANTRY_OPTION_LIST:
-        return g_strdup(_("words with commas between them"));
-    }
-    g_assert_not_reached();
-}
-
-/* The value as gantry_option_set() takes it; NULL: a string or list that is not set. */
-static char *
-value_text(const GantryOption *option, gconstpointer target)
-{
-    switch (option->type) {
-    case GANTRY_OPTION_FLAG:
-        return g_strdup(MEMBER(option, target, const gboolean) ? "yes" : "no");
-    case GANTRY_OPTION_UINT:
-        return g_strdup_printf("%" G_GUINT64_FORMAT, MEMBER(option, target, const guint64));
-    case GANTRY_OPTION_DURATION:
-        return g_strdup_printf("%" G_GUINT64_FORMAT "ms", MEMBER(option, target, const guint64));
-    case GANTRY_OPTION_PERCENT: {
-        char buffer[G_ASCII_DTOSTR_BUF_SIZE];
-
-        return g_strdup(
-            g_ascii_dtostr(buffer, sizeof(buffer), MEMBER(option, target, const double)));
-    }
-    case GANTRY_OPTION_STRING:
-    case GANTRY_OPTION_CHOICE:
-        return g_strdup(MEMBER(option, target, char *const));
-    case GANTRY_OPTION_LIST: {
-        GStrv list = MEMBER(option, target, GStrv const);
-
-        return list ? g_strjoinv(",", list) : NULL;
-    }
-    }
-    g_assert_not_reached();
+    gantry_option_value_clear(assignment->option, &assignment->value);
 }
 
 static char *

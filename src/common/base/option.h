@@ -41,15 +41,15 @@ typedef struct {
  * programming error. */
 void gantry_options_init(const GantryOption *options, gpointer target);
 
-/* Frees the strings and lists in @target and zeroes those members. */
+/* Frees the strings and lists in @target and zeroes every option's member. */
 void gantry_options_clear(const GantryOption *options, gpointer target);
 
 /**
  * gantry_option_set:
  * @where: what to name in an error, e.g. "/etc/gantry/hook.conf: [hook] call_timeout"
  *
- * Parses @text into @option's member. Returns FALSE with GANTRY_ERROR_INVALID: where, the value,
- * and what is allowed.
+ * Parses @text into @option's member; white space at its ends is not part of it. Returns FALSE with
+ * GANTRY_ERROR_INVALID: where, the value, and what is allowed.
  */
 gboolean gantry_option_set(const GantryOption *option, gpointer target, const char *text,
                            const char *where, GError **error);
@@ -72,8 +72,8 @@ gboolean gantry_options_parse_argv(const GantryOption *options, gpointer target,
  * their names, later files win
  *
  * A missing @path is not an error. Unknown section or key: GANTRY_ERROR_INVALID, naming file,
- * section and key, and the nearest known key. Files above 1 MiB: GANTRY_ERROR_LIMIT. On failure
- * @target is unchanged.
+ * section and key, and the nearest known one. Otherwise errors are those of gantry_key_file_load().
+ * On failure @target is unchanged. A file's list replaces the list of an earlier file.
  */
 gboolean gantry_options_load_file(const GantryOption *options, gpointer target, const char *path,
                                   GError **error);
