@@ -11,13 +11,14 @@
  */
 #include "libvirt_hooks/engine.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define GANTRY_LOG_MODULE "hook"
 #include "common/base/error.h"
+#include "common/base/file.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
-#include "common/host/cpu.h"
 #include "common/xml/settings.h"
 #include "libvirt_hooks/daemons.h"
 #include "libvirt_hooks/rewrite.h"
@@ -111,6 +112,14 @@ resolve_settings(const HookRun *run, HookState *state, GError **error)
     return state->settings != NULL;
 }
 
+static GantryCpuset *
+read_online_cpus(const char *path, GError **error)
+{
+    g_autofree char *text = gantry_file_read(AT_FDCWD, path, 64 * 1024, NULL, error);
+
+    return text ? gantry_cpuset_parse(g_strchomp(text), error) : NULL;
+}
+
 static gboolean
 rewrite(const HookRun *run, HookState *state, GError **error)
 {
@@ -124,7 +133,7 @@ rewrite(const HookRun *run, HookState *state, GError **error)
         return FALSE;
     }
     if (host && hook_host_config_has_cpus(host)) {
-        online = gantry_host_online_cpus(error);
+        online = read_online_cpus(run->paths->cpus_online, error);
         if (!online) {
             return FALSE;
         }
