@@ -152,28 +152,32 @@ gantry_parse_duration(const char *text, const char *default_unit, guint64 *ret_m
     return FALSE;
 }
 
+/* Letters added, left out, replaced, or swapped with their neighbour. */
 static gsize
 edit_distance(const char *a, const char *b)
 {
-    gsize length = strlen(b);
-    gsize row[WORD_MAX_BYTES + 1];
+    gsize rows[3][WORD_MAX_BYTES +
+                  1]; /* rows[i % 3][j]: from the first i of @a to the first j of @b */
+    gsize n_a = strlen(a);
+    gsize n_b = strlen(b);
 
-    for (gsize j = 0; j <= length; j++) {
-        row[j] = j;
-    }
-    for (gsize i = 1; a[i - 1]; i++) {
-        gsize diagonal = row[0]; /* the row above, one to the left */
+    for (gsize i = 0; i <= n_a; i++) {
+        gsize *row = rows[i % 3];
+        const gsize *above = rows[(i + 2) % 3];
+        const gsize *above_that = rows[(i + 1) % 3];
 
-        row[0] = i;
-        for (gsize j = 1; j <= length; j++) {
-            gsize above = row[j];
-            gsize replaced = diagonal + (a[i - 1] != b[j - 1]);
-
-            row[j] = MIN(MIN(above, row[j - 1]) + 1, replaced);
-            diagonal = above;
+        for (gsize j = 0; j <= n_b; j++) {
+            if (i == 0 || j == 0) {
+                row[j] = i + j;
+                continue;
+            }
+            row[j] = MIN(MIN(above[j], row[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                row[j] = MIN(row[j], above_that[j - 2] + 1);
+            }
         }
     }
-    return row[length];
+    return rows[n_a % 3][n_b];
 }
 
 const char *

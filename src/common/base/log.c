@@ -86,7 +86,7 @@ gantry_log_init(const char *program)
 gboolean
 gantry_log_set_levels(const char *levels, GError **error)
 {
-    g_auto(GStrv) words = g_strsplit(levels, ",", -1);
+    g_auto(GStrv) words = g_strsplit(*levels ? levels : " ", ",", -1);
     g_autoptr(GArray) modules = g_array_new(FALSE, FALSE, sizeof(ModuleLevel));
     Level level = LEVEL_NOTICE;
     Level verbose;
