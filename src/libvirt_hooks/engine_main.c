@@ -11,6 +11,7 @@ main(int argc, char **argv)
         .host_conf = GANTRY_CONFDIR "/host.conf",
         .policy_dir = GANTRY_CONFDIR "/policy.d",
         .run_dir = GANTRY_RPC_RUN_DIR,
+        .log_file = "/var/log/gantry/hook.log",
         .cpus_online = "/sys/devices/system/cpu/online",
     };
 

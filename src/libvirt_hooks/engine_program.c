@@ -48,17 +48,18 @@ print_refusal(const HookRun *run, const char *reason)
 }
 
 static void
-start_log(const HookConfig *config, const GError *config_error)
+start_log(const HookPaths *paths, const HookConfig *config, const GError *config_error)
 {
     g_autoptr(GError) levels_error = NULL;
     g_autoptr(GError) file_error = NULL;
+    const char *file = config->log_file ? config->log_file : paths->log_file;
     gboolean levels_ok = gantry_log_set_levels(config->log_levels, &levels_error);
 
-    if (!g_str_equal(config->log_file, "stderr")) {
-        g_autofree char *directory = g_path_get_dirname(config->log_file);
+    if (!g_str_equal(file, "stderr")) {
+        g_autofree char *directory = g_path_get_dirname(file);
 
         g_mkdir_with_parents(directory, 0750); /* if it fails, so does the next line */
-        gantry_log_set_file(config->log_file, &file_error);
+        gantry_log_set_file(file, &file_error);
     }
     /* A mistake here is the host's, not the domain's: no VM is kept from starting by it. */
     if (config_error) {
@@ -123,7 +124,7 @@ hook_engine_main(const HookPaths *paths, int argc, char **argv)
     };
     hook_config_load(paths->hook_conf, &config, &config_error);
     alarm((guint)(config.hook_timeout_msec / 1000) + WATCHDOG_GRACE_SEC);
-    start_log(&config, config_error);
+    start_log(paths, &config, config_error);
     if (!run.operation) {
         gantry_dbg("%s %s is none of our operations", argv[2], argv[3]);
         return HOOK_EXIT_PASS;

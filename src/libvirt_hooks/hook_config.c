@@ -40,9 +40,10 @@ const GantryOption hook_options[] = {
         .type = GANTRY_OPTION_STRING,
         .offset = G_STRUCT_OFFSET(HookConfig, log_file),
         .section = "log",
-        .fallback = "/var/log/gantry/hook.log",
         .metavar = N_("FILE"),
-        .summary = N_("Where it is logged; stderr is what libvirt throws away"),
+        .summary = N_("Where it is logged; stderr is what libvirt throws away; "
+                      "/var/log/gantry/hook.log if not "
+                      "given"),
     },
     GANTRY_OPTION_END,
 };

@@ -8,7 +8,7 @@ typedef struct {
     guint64 call_timeout_msec; /* one call to a daemon */
     guint64 hook_timeout_msec; /* all that one run of the hook waits for */
     char *log_levels;
-    char *log_file; /* or "stderr" */
+    char *log_file; /* or "stderr"; NULL: that of HookPaths */
 } HookConfig;
 
 /* Held to the man page and the example file by a test. */

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gantry-hook with everything below the current directory: see src/libvirt_hooks/paths.h. */
+#include "libvirt_hooks/front.h"
+
+int
+main(int argc, char **argv)
+{
+    static const HookPaths paths = {
+        .engine = "libexec/gantry-hook-engine",
+        .host_conf = "etc/gantry/host.conf",
+        .policy_dir = "etc/gantry/policy.d",
+        .run_dir = "run/gantry",
+    };
+
+    return hook_front_main(&paths, argc, argv);
+}
