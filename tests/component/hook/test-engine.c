@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gantry-hook with its real engine: settings, policies, rewrites, daemons well and badly behaved.
+ */
+#include <json-glib/json-glib.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libvirt_hooks/operation.h"
+#include "tests/component/hook/world.h"
+#include "tests/lib/fake-daemon.h"
+
+#define OK_ANSWER "{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"result\":{}}\n"
+#define ERROR_ANSWER(code, message) \
+    "{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"error\":{\"code\":" code ",\"message\":\"" message "\"}}" \
+    "\n"
+
+/* Exit status and output that an operation must end with when something is wrong. */
+static void
+check_failure(const World *world, const HookOperation *o, const char *xml, const char *message)
+{
+    g_auto(Outcome) outcome = {0};
+    g_autofree char *log_path = world_path(world, "log/hook.log");
+    g_autofree char *log = NULL;
+
+    unlink(log_path);
+    world_run(world, o->name, o->sub_operation, xml, strlen(xml), &outcome);
+    log = world_read(world, "log/hook.log");
+    g_assert_cmpstr(outcome.output, ==, "");
+    if (!strstr(log, message)) {
+        g_error("%s: the log does not say '%s': %s", o->name, message, log);
+    }
+    if (o->failure == HOOK_FAILURE_REFUSES) {
+        g_autofree char *head =
+            g_strdup_printf("gantry-hook: %s of domain 'g1' refused: ", o->name);
+
+        g_assert_cmpint(outcome.status, ==, 1);
+        g_assert_true(g_str_has_prefix(outcome.errors, head));
+        g_assert_nonnull(strstr(outcome.errors, message));
+        g_assert_true(strchr(outcome.errors, '\n') == outcome.errors + strlen(outcome.errors) - 1);
+    } else {
+        g_assert_cmpint(outcome.status, ==, 0);
+        g_assert_cmpstr(outcome.errors, ==, "");
+    }
+}
+
+/* Passes, with nothing on stdout and stderr. */
+static void
+check_pass(const World *world, const char *operation, const char *sub_operation, const char *xml)
+{
+    g_auto(Outcome) outcome = {0};
+
+    world_run(world, operation, sub_operation, xml, strlen(xml), &outcome);
+    g_assert_cmpstr(outcome.errors, ==, "");
+    g_assert_cmpstr(outcome.output, ==, "");
+    g_assert_cmpint(outcome.status, ==, 0);
+}
+
+/* What cannot be read as a domain with settings: refused where that is safe, logged where it is
+ * not. */
+typedef struct {
+    const char *name;
+    const char *xml;      /* the whole; or NULL: */
+    const char *metadata; /* put into a real domain */
+    const char *policy;   /* a policy file */
+    const char *message;
+} BadInput;
+
+#define IOQ(attributes) "<q:tuning xmlns:q='urn:gantry:ioq:1' " attributes "/>"
+
+static const BadInput bad_inputs[] = {
+    {"empty", "", NULL, "[policy x]\nmatch_domain=*\nbalance.movable=no\n", "domain XML on stdin"},
+    {"truncated", "<domain><metadata><a xmlns='urn:gantry:balance:1'", NULL, NULL,
+     "domain XML on stdin:1"},
+    {"wrong-root", "<network><a xmlns='urn:gantry:balance:1'/></network>", NULL, NULL,
+     "<network>, not <domain>"},
+    {"foreign-root", "<domain xmlns='urn:gantry:balance:1'/>", NULL, NULL, "not <domain>"},
+    {"garbage", "gantry: \001\002\377", NULL, NULL, "domain XML on stdin"},
+    {"entity-bomb",
+     "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'><!ENTITY c '&b;&b;&b;&b;'>]>"
+     "<domain><name>&c;</name><!-- gantry: --></domain>",
+     NULL, NULL, "domain XML on stdin"},
+    {"external-entity",
+     "<!DOCTYPE d [<!ENTITY a SYSTEM '/etc/passwd'>]><domain><name>&a;</name><!-- gantry: "
+     "--></domain>",
+     NULL, NULL, "domain XML on stdin"},
+    {"bad-value", NULL, "<b:balance xmlns:b='urn:gantry:balance:1' movable='maybe'/>", NULL,
+     "'maybe'"},
+    {"bad-attribute", NULL, "<b:balance xmlns:b='urn:gantry:balance:1' moveable='yes'/>", NULL,
+     "'movable'"},
+    {"bad-namespace", NULL, "<b:balance xmlns:b='urn:gantry:ballance:1'/>", NULL,
+     "urn:gantry:ballance:1"},
+    {"bad-version", NULL, "<b:balance xmlns:b='urn:gantry:balance:2'/>", NULL,
+     "urn:gantry:balance:2"},
+    {"twice", NULL,
+     "<b:balance xmlns:b='urn:gantry:balance:1'/><b:balance xmlns:b='urn:gantry:balance:1'/>", NULL,
+     "second element"},
+    {"bad-policy", NULL, "", "[policy x]\nmatch_domain=*\nbalance.movabel=no\n", "50-test.conf"},
+    {"bad-policy-value", NULL, "", "[policy x]\nmatch_domain=other\nbalance.priority=1000\n",
+     "1000"},
+    {"conflict", NULL, "<b:balance xmlns:b='urn:gantry:balance:1' group='db'/>", NULL,
+     "'policy' go together"},
+};
+
+static void
+test_bad_input(World *world, gconstpointer data)
+{
+    const BadInput *bad = data;
+    g_autofree char *xml =
+        bad->xml ? g_strdup(bad->xml) : world_domain("stdin-migrate.xml", bad->metadata);
+
+    if (bad->policy) {
+        world_write(world, "etc/gantry/policy.d/50-test.conf", bad->policy);
+    }
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        check_failure(world, o, xml, bad->message);
+    }
+}
+
+/* The control of the ones above: with good settings the same domain passes. */
+static void
+test_good_input(World *world, gconstpointer data)
+{
+    g_autofree char *xml = world_domain(
+        "stdin-migrate.xml",
+        "<b:balance xmlns:b='urn:gantry:balance:1' movable='no' group='db' policy='affinity'/>");
+    g_autofree char *log = NULL;
+
+    world_write(world, "etc/gantry/policy.d/50-test.conf",
+                "[policy x]\nmatch_domain=*\nbalance.priority=10\n");
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        check_pass(world, o->name, o->sub_operation, xml);
+    }
+    log = world_read(world, "log/hook.log");
+    g_assert_nonnull(
+        strstr(log, "prepare g1 (0120a4f9-196a-4f9e-89f5-23f31f914da7): features balance in "));
+}
+
+/* A mistake in hook.conf keeps no VM from starting; it is logged, by file and key. */
+static void
+test_bad_hook_conf(World *world, gconstpointer data)
+{
+    g_autofree char *xml =
+        world_domain("stdin-prepare.xml", "<b:balance xmlns:b='urn:gantry:balance:1'/>");
+    g_autofree char *log = NULL;
+
+    world_write(world, "etc/gantry/hook.conf", "[hook]\ncal_timeout=1s\n");
+    check_pass(world, "prepare", "begin", xml);
+    log = world_read(world, "log/hook.log");
+    g_assert_nonnull(strstr(log, "etc/gantry/hook.conf"));
+    g_assert_nonnull(strstr(log, "cal_timeout"));
+}
+
+/* The log's disk is full, or its path is impossible: nothing changes but the log. */
+static void
+test_no_log(World *world, gconstpointer data)
+{
+    const char *const files[] = {"/dev/full", "etc/gantry/hook.conf/x"};
+    g_autofree char *good =
+        world_domain("stdin-prepare.xml", "<b:balance xmlns:b='urn:gantry:balance:1'/>");
+    g_autofree char *bad = world_domain("stdin-prepare.xml", IOQ("required='perhaps'"));
+
+    for (gsize i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *conf = g_strdup_printf("[log]\nfile=%s\n", files[i]);
+        g_auto(Outcome) passed = {0};
+        g_auto(Outcome) refused = {0};
+
+        world_write(world, "etc/gantry/hook.conf", conf);
+        world_run(world, "prepare", "begin", good, strlen(good), &passed);
+        g_assert_cmpint(passed.status, ==, 0);
+        world_run(world, "prepare", "begin", bad, strlen(bad), &refused);
+        g_assert_cmpint(refused.status, ==, 1);
+        g_assert_nonnull(strstr(refused.errors, "gantry-hook: prepare of domain 'g1' refused: "));
+    }
+}
+
+/* Something hangs that nobody thought of, here a FIFO for a log: the watchdog ends it. */
+static void
+test_watchdog(World *world, gconstpointer data)
+{
+    g_autofree char *xml =
+        world_domain("stdin-prepare.xml", "<b:balance xmlns:b='urn:gantry:balance:1'/>");
+    g_autofree char *fifo = world_path(world, "fifo");
+    g_auto(Outcome) outcome = {0};
+
+    g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+    world_write(world, "etc/gantry/hook.conf", "[hook]\nhook_timeout=10ms\n[log]\nfile=fifo\n");
+    world_run(world, "reconnect", "begin", xml, strlen(xml), &outcome);
+    g_assert_cmpint(outcome.status, ==, 0);
+    g_assert_nonnull(strstr(outcome.errors, "was killed by signal 14"));
+}
+
+/* How a daemon can behave, and what the hook makes of it. */
+typedef struct {
+    const char *name;
+    gboolean there;
+    FakeMode mode;
+    const char *answer;
+    gboolean fails;   /* the daemon does not do its part */
+    gboolean hangs;   /* and does not even end the call */
+    gboolean refuses; /* it says no */
+    const char *message;
+} Behaviour;
+
+static const Behaviour behaviours[] = {
+    {"ok", TRUE, FAKE_ANSWER, OK_ANSWER, .message = NULL},
+    {"no-method", TRUE, FAKE_ANSWER, ERROR_ANSWER("-32601", "what?"), .message = NULL},
+    {"refuses", TRUE, FAKE_ANSWER, ERROR_ANSWER("1", "the pool is full"), .refuses = TRUE,
+     .message = "ioq: the pool is full"},
+    {"absent", FALSE, FAKE_GONE, NULL, .fails = TRUE, .message = "is its daemon running?"},
+    {"gone", TRUE, FAKE_GONE, NULL, .fails = TRUE, .message = "Connection refused"},
+    {"silent", TRUE, FAKE_SILENT, NULL, .fails = TRUE, .hangs = TRUE, .message = "within 50 ms"},
+    {"drip", TRUE, FAKE_DRIP, NULL, .fails = TRUE, .hangs = TRUE, .message = "within 50 ms"},
+    {"full", TRUE, FAKE_FULL, NULL, .fails = TRUE, .hangs = TRUE, .message = "within 50 ms"},
+    {"garbage", TRUE, FAKE_ANSWER, "HTTP/1.1 200 OK\n", .fails = TRUE,
+     .message = "not one JSON object"},
+    {"hangs-up", TRUE, FAKE_HANG_UP, NULL, .fails = TRUE, .message = "before a whole answer"},
+    {"internal", TRUE, FAKE_ANSWER, ERROR_ANSWER("-32603", "ouch\\nsecond line"), .fails = TRUE,
+     .message = "ouch"},
+};
+
+static void
+test_daemon(World *world, gconstpointer data)
+{
+    const Behaviour *b = data;
+    g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
+    g_autoptr(FakeDaemon) daemon = NULL;
+
+    /* A deadline that passes where nothing else ends the call, and one that does not matter. */
+    world_write(world, "etc/gantry/hook.conf",
+                b->hangs ? "[hook]\ncall_timeout=50ms\nhook_timeout=60s\n"
+                         : "[hook]\ncall_timeout=20s\nhook_timeout=60s\n");
+    if (b->there) {
+        daemon = fake_daemon_start(socket, b->mode, b->answer);
+    }
+    for (int required = 0; required <= 1; required++) {
+        g_autofree char *xml = world_domain(
+            "stdin-migrate.xml", required ? IOQ("required='yes'") : IOQ("queues-per-thread='2'"));
+
+        for (const HookOperation *o = hook_operations; o->name; o++) {
+            g_auto(Outcome) outcome = {0};
+            gboolean refused =
+                o->failure == HOOK_FAILURE_REFUSES && (b->refuses || (b->fails && required));
+
+            world_run(world, o->name, o->sub_operation, xml, strlen(xml), &outcome);
+            g_assert_cmpint(outcome.status, ==, refused ? 1 : 0);
+            g_assert_cmpstr(outcome.output, ==, "");
+            if (refused) {
+                g_assert_nonnull(strstr(outcome.errors, b->message));
+                g_assert_true(strchr(outcome.errors, '\n') ==
+                              outcome.errors + strlen(outcome.errors) - 1);
+            } else {
+                g_assert_cmpstr(outcome.errors, ==, "");
+            }
+        }
+    }
+    if (b->message) {
+        g_autofree char *log = world_read(world, "log/hook.log");
+
+        g_assert_nonnull(strstr(log, b->message));
+    }
+}
+
+/* 2 MiB of answer. */
+static void
+test_big_answer(World *world, gconstpointer data)
+{
+    g_autofree char *filling = g_strnfill(2 * 1024 * 1024, 'x');
+    g_autofree char *answer =
+        g_strdup_printf("{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"result\":\"%s\"}\n", filling);
+    g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
+    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, answer);
+    g_autofree char *required = world_domain("stdin-prepare.xml", IOQ("required='yes'"));
+    g_autofree char *optional = world_domain("stdin-prepare.xml", IOQ("required='no'"));
+    g_auto(Outcome) refused = {0};
+
+    world_run(world, "prepare", "begin", required, strlen(required), &refused);
+    g_assert_cmpint(refused.status, ==, 1);
+    g_assert_nonnull(strstr(refused.errors, "longer than"));
+    check_pass(world, "prepare", "begin", optional);
+    g_assert_cmpuint(fake_daemon_n_calls(daemon), ==, 2);
+}
+
+/* What a daemon is told. */
+static void
+test_call(World *world, gconstpointer data)
+{
+    g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
+    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
+    g_autofree char *xml =
+        world_domain("stdin-prepare.xml", "<q:tuning xmlns:q='urn:gantry:ioq:1' required='yes'>"
+                                          "<q:device target='vda' cpuset='3,2'/></q:tuning>");
+    g_autoptr(JsonNode) node = NULL;
+    JsonObject *object, *params;
+    const char *sent;
+
+    check_pass(world, "prepare", "begin", xml);
+    g_assert_cmpuint(fake_daemon_n_calls(daemon), ==, 1);
+    node = json_from_string(fake_daemon_call(daemon, 0), NULL);
+    object = json_node_get_object(node);
+    g_assert_cmpstr(json_object_get_string_member(object, "method"), ==, "hook/prepare");
+    params = json_object_get_object_member(object, "params");
+    g_assert_cmpstr(json_object_get_string_member(params, "operation"), ==, "prepare");
+    g_assert_cmpstr(json_object_get_string_member(params, "sub_operation"), ==, "begin");
+    g_assert_cmpstr(json_object_get_string_member(params, "extra"), ==, "-");
+    g_assert_cmpstr(json_object_get_string_member(params, "feature"), ==, "ioq");
+    sent = json_object_get_string_member(params, "settings");
+    g_assert_nonnull(strstr(sent, "urn:gantry:ioq:1"));
+    g_assert_nonnull(strstr(sent, "required='yes'"));
+    g_assert_nonnull(strstr(sent, "cpuset='2-3'")); /* canonical */
+    object = json_object_get_object_member(params, "domain");
+    g_assert_cmpstr(json_object_get_string_member(object, "name"), ==, "g1");
+    g_assert_cmpstr(json_object_get_string_member(object, "uuid"), ==,
+                    "0120a4f9-196a-4f9e-89f5-23f31f914da7");
+    sent = json_object_get_string_member(params, "xml");
+    g_assert_nonnull(strstr(sent, "<target dev='vda' bus='virtio'/>"));
+    g_assert_null(strstr(sent, "metadata"));
+    g_assert_null(strstr(sent, "gantry:"));
+}
+
+/* A domain's end is told to every daemon that is there, also when its settings are gone, or make no
+ * sense. */
+static void
+test_ends(World *world, gconstpointer data)
+{
+    g_autofree char *socket = world_path(world, "run/gantry/encapd.sock");
+    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
+    const char *const metadata[] = {"",
+                                    "<b:balance xmlns:b='urn:gantry:balance:1' movable='maybe'/>"};
+    guint n = 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(metadata); i++) {
+        g_autofree char *xml = world_domain("stdin-release.xml", metadata[i]);
+
+        check_pass(world, "stopped", "end", xml);
+        check_pass(world, "release", "end", xml);
+        n += 4; /* encap and steer, twice */
+        g_assert_cmpuint(fake_daemon_n_calls(daemon), ==, n);
+        g_assert_nonnull(strstr(fake_daemon_call(daemon, n - 1), "\"method\":\"hook/release\""));
+        g_assert_nonnull(
+            strstr(fake_daemon_call(daemon, n - 1), "\"feature\":\"steer\",\"settings\":null"));
+        check_pass(world, "started", "begin", xml);
+        g_assert_cmpuint(fake_daemon_n_calls(daemon), ==, n);
+    }
+}
+
+/* Three daemons hang, each call may take a minute: all together they cost the hook's own limit. */
+static void
+test_hook_timeout(World *world, gconstpointer data)
+{
+    const char *const names[] = {"ioqd", "encapd", "standbyd"};
+    FakeDaemon *daemons[G_N_ELEMENTS(names)];
+    g_autofree char *xml = world_domain(
+        "stdin-prepare.xml", IOQ("required='no'") "<e:encap xmlns:e='urn:gantry:encap:1'/>"
+                                                  "<s:standby xmlns:s='urn:gantry:standby:1'/>");
+    g_autofree char *log = NULL;
+
+    world_write(world, "etc/gantry/hook.conf", "[hook]\ncall_timeout=60s\nhook_timeout=300ms\n");
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path =
+            g_strdup_printf("%s/run/gantry/%s.sock", world->directory, names[i]);
+
+        daemons[i] = fake_daemon_start(path, FAKE_SILENT, NULL);
+    }
+    check_pass(world, "prepare", "begin", xml);
+    log = world_read(world, "log/hook.log");
+    g_assert_nonnull(strstr(log, "ioqd/ioq=timeout encapd/encap=timeout standbyd/standby=timeout"));
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        fake_daemon_stop(daemons[i]);
+    }
+}
+
+static const char pins[] =
+    "<vcpu placement='static' cpuset=\"0-3\">1</vcpu>\n"
+    "  <cputune>\n    <vcpupin vcpu='0' cpuset='1' />\n"
+    "    <emulatorpin\tcpuset='0-3'/>\n    <iothreadpin iothread='1' cpuset='3,0'/>\n"
+    "    <x:vcpupin xmlns:x='urn:x' cpuset='0-3'/>\n  </cputune>";
+static const char pins_here[] = "<vcpu placement='static' cpuset=\"8-11\">1</vcpu>\n"
+                                "  <cputune>\n    <vcpupin vcpu='0' cpuset='9' />\n"
+                                "    <emulatorpin\tcpuset='8-11'/>\n"
+                                "    <iothreadpin iothread='1' cpuset='8,11'/>\n"
+                                "    <x:vcpupin xmlns:x='urn:x' cpuset='0-3'/>\n  </cputune>";
+
+static char *
+replace(const char *text, const char *from, const char *to)
+{
+    g_auto(GStrv) parts = g_strsplit(text, from, -1);
+
+    g_assert_cmpuint(g_strv_length(parts), >, 1);
+    return g_strjoinv(to, parts);
+}
+
+/* The bytes of pins and paths change, no other, and only where libvirt takes our output. */
+static void
+test_rewrite(World *world, gconstpointer data)
+{
+    g_autofree char *plain =
+        world_domain("stdin-migrate.xml", "<x:q xmlns:x='urn:x'>\r\n\t&lt; \xc3\xa4</x:q>");
+    g_autofree char *xml = replace(plain, "<vcpu placement='static'>1</vcpu>", pins);
+    g_autofree char *half = replace(xml, pins, pins_here);
+    g_autofree char *expected =
+        replace(half, "/var/lib/gantry-lab/shared/disk0.img", "/mnt/a&amp;b/disk0.img");
+
+    world_write(world, "etc/gantry/host.conf",
+                "[cpu-class fast]\ncpus=8-11\nelsewhere=0-3\n[paths]\n/var/lib/gantry-lab/shared = "
+                "/mnt/a&b\n");
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        g_auto(Outcome) outcome = {0};
+
+        world_run(world, o->name, o->sub_operation, xml, strlen(xml), &outcome);
+        g_assert_cmpint(outcome.status, ==, 0);
+        g_assert_cmpstr(outcome.errors, ==, "");
+        g_assert_cmpstr(outcome.output, ==, o->may_rewrite ? expected : "");
+    }
+    /* What is right already stays: no output, so libvirt does not taint the domain. */
+    check_pass(world, "migrate", "begin", expected);
+}
+
+/* A host.conf that does not say how to fit the domain, or is wrong itself. */
+static void
+test_rewrite_refused(World *world, gconstpointer data)
+{
+    g_autofree char *plain =
+        world_domain("stdin-migrate.xml", "<b:balance xmlns:b='urn:gantry:balance:1'/>");
+    g_autofree char *xml = replace(plain, "<vcpu placement='static'>1</vcpu>", pins);
+    struct {
+        const char *conf;
+        const char *message;
+    } cases[] = {
+        {"[cpu-class fast]\ncpus=14-17\nelsewhere=0-3\n",
+         "CPU 16 is not online on this host (0-15 are)"},
+        {"[cpu-class fast]\ncpus=8-9\nelsewhere=0-7\n", "number 3 of the class 'fast'"},
+        {"[cpu-class fast]\ncpu=8-9\n", "host.conf: [cpu-class fast] cpu: unknown key"},
+        {"[paths]\n/a=b\n", "host.conf: [paths] /a"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        world_write(world, "etc/gantry/host.conf", cases[i].conf);
+        check_failure(world, hook_operation_find("migrate", "begin"), xml, cases[i].message);
+        check_failure(world, hook_operation_find("restore", "begin"), xml, cases[i].message);
+        check_pass(world, "prepare", "begin", xml);
+    }
+}
+
+/* A daemon on the destination sees the domain as it will run there. */
+static void
+test_rewritten_call(World *world, gconstpointer data)
+{
+    g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
+    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
+    g_autofree char *xml = world_domain("stdin-migrate.xml", IOQ(""));
+    g_auto(Outcome) outcome = {0};
+
+    world_write(world, "etc/gantry/host.conf", "[paths]\n/var/lib/gantry-lab = /mnt\n");
+    world_run(world, "migrate", "begin", xml, strlen(xml), &outcome);
+    g_assert_cmpint(outcome.status, ==, 0);
+    g_assert_nonnull(strstr(outcome.output, "file='/mnt/shared/disk0.img'"));
+    g_assert_nonnull(strstr(fake_daemon_wait(daemon, 1), "file='/mnt/shared/disk0.img'"));
+    g_assert_null(
+        strstr(fake_daemon_wait(daemon, 1), "file='/var/lib/gantry-lab/shared/disk0.img'"));
+}
+
+#define ADD(path, function) g_test_add(path, World, NULL, world_set_up, function, world_tear_down)
+
+int
+main(int argc, char **argv)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGPIPE, &ignore, NULL);
+    g_test_init(&argc, &argv, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(bad_inputs); i++) {
+        g_autofree char *path = g_strconcat("/hook/engine/bad-input/", bad_inputs[i].name, NULL);
+
+        g_test_add(path, World, &bad_inputs[i], world_set_up, test_bad_input, world_tear_down);
+    }
+    ADD("/hook/engine/good-input", test_good_input);
+    ADD("/hook/engine/bad-hook-conf", test_bad_hook_conf);
+    ADD("/hook/engine/no-log", test_no_log);
+    ADD("/hook/engine/watchdog", test_watchdog);
+    for (gsize i = 0; i < G_N_ELEMENTS(behaviours); i++) {
+        g_autofree char *path = g_strconcat("/hook/engine/daemon/", behaviours[i].name, NULL);
+
+        g_test_add(path, World, &behaviours[i], world_set_up, test_daemon, world_tear_down);
+    }
+    ADD("/hook/engine/big-answer", test_big_answer);
+    ADD("/hook/engine/call", test_call);
+    ADD("/hook/engine/ends", test_ends);
+    ADD("/hook/engine/hook-timeout", test_hook_timeout);
+    ADD("/hook/engine/rewrite", test_rewrite);
+    ADD("/hook/engine/rewrite-refused", test_rewrite_refused);
+    ADD("/hook/engine/rewritten-call", test_rewritten_call);
+    return g_test_run();
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "libvirt_hooks/rewrite.h"
+
+/* Runs @operation's rewrites with a host.conf over a domain. FALSE as hook_rewrite(). */
+static gboolean
+run(const char *operation, const char *conf, const char *text, char **ret_text, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autofree char *path = NULL;
+    g_autoptr(HookHostConfig) host = NULL;
+    g_autoptr(GantryCpuset) online = gantry_cpuset_parse("0-31", NULL);
+    g_autoptr(GantryXml) domain = gantry_xml_parse(text, strlen(text), "test", &local);
+    HookRewriteContext context;
+    gsize length;
+    int fd;
+
+    g_assert_no_error(local);
+    fd = g_file_open_tmp("gantry-host-XXXXXX.conf", &path, NULL);
+    g_assert_cmpint(write(fd, conf, strlen(conf)), ==, strlen(conf));
+    close(fd);
+    host = hook_host_config_load(path, &local);
+    unlink(path);
+    g_assert_no_error(local);
+    context = (HookRewriteContext){.host = host, .online = online};
+    return hook_rewrite(hook_operation_find(operation, "begin"), domain, &context, ret_text,
+                        &length, error);
+}
+
+static const char conf[] = "[cpu-class a]\ncpus=16-19\nelsewhere=0-3\n[paths]\n/a = /z\n";
+
+/* Everything that a disk may name, and what only looks like it. */
+static void
+test_paths(void)
+{
+    static const char before[] =
+        "<domain><devices>"
+        "<disk><source file='/a/1'/><backingStore><source file=\"/a/2\"/><backingStore>"
+        "<source dev='/a/3'><dataStore><source file='/a/4'/></dataStore></source>"
+        "<backingStore/></backingStore></backingStore>"
+        "<mirror><source dir='/a/5'/></mirror></disk>"
+        "<disk><source file='/aa/1' dev='/b'/></disk><disk><source pool='/a' volume='/a/1'/></disk>"
+        "<disk/><filesystem><source dir='/a/x'/></filesystem>"
+        "<x:disk xmlns:x='urn:x'><source file='/a/1'/></x:disk>"
+        "</devices><os><kernel>/a/k</kernel></os></domain>";
+    static const char after[] =
+        "<domain><devices>"
+        "<disk><source file='/z/1'/><backingStore><source file=\"/z/2\"/><backingStore>"
+        "<source dev='/z/3'><dataStore><source file='/z/4'/></dataStore></source>"
+        "<backingStore/></backingStore></backingStore>"
+        "<mirror><source dir='/z/5'/></mirror></disk>"
+        "<disk><source file='/aa/1' dev='/b'/></disk><disk><source pool='/a' volume='/a/1'/></disk>"
+        "<disk/><filesystem><source dir='/a/x'/></filesystem>"
+        "<x:disk xmlns:x='urn:x'><source file='/a/1'/></x:disk>"
+        "</devices><os><kernel>/a/k</kernel></os></domain>";
+    g_autofree char *text = NULL;
+    g_autofree char *again = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(run("restore", conf, before, &text, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(text, ==, after);
+    g_assert_true(run("restore", conf, after, &again, &error));
+    g_assert_null(again);
+}
+
+/* Only operations that may rewrite do, and only if there is something to change. */
+static void
+test_operations(void)
+{
+    static const char domain[] = "<domain><vcpu cpuset='0'>1</vcpu></domain>";
+
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        g_autofree char *text = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (!g_str_equal(o->sub_operation, "begin")) {
+            continue;
+        }
+        g_assert_true(run(o->name, conf, domain, &text, &error));
+        g_assert_cmpstr(text, ==,
+                        o->may_rewrite ? "<domain><vcpu cpuset='16'>1</vcpu></domain>" : NULL);
+    }
+}
+
+static void
+test_nothing_to_do(void)
+{
+    static const char *const domains[] = {
+        "<domain/>", "<domain><cputune/><devices/></domain>",
+        "<domain><vcpu>1</vcpu><cputune><vcpupin vcpu='0'/></cputune></domain>"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(domains); i++) {
+        g_autofree char *text = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(run("migrate", conf, domains[i], &text, &error));
+        g_assert_null(text);
+        g_assert_true(run("migrate", "", domains[i], &text, &error));
+        g_assert_null(text);
+    }
+}
+
+static void
+test_refused(void)
+{
+    static const char domain[] =
+        "<domain><cputune><iothreadpin iothread='7' cpuset='99'/></cputune></domain>";
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(run("migrate", conf, domain, &text, &error));
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT);
+    g_assert_true(
+        g_str_has_prefix(error->message, "<iothreadpin iothread='7'>: CPU 99 is not online"));
+    g_assert_null(text);
+}
+
+/* Each rewrite is for operations that there are, and that may rewrite. */
+static void
+test_table(void)
+{
+    for (const HookRewrite *rewrite = hook_rewrites; rewrite->name; rewrite++) {
+        for (const char *const *name = rewrite->operations; *name; name++) {
+            const HookOperation *operation = hook_operation_find(*name, "begin");
+
+            g_assert_nonnull(operation);
+            g_assert_true(operation->may_rewrite);
+        }
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/hook/rewrite/paths", test_paths);
+    g_test_add_func("/hook/rewrite/operations", test_operations);
+    g_test_add_func("/hook/rewrite/nothing-to-do", test_nothing_to_do);
+    g_test_add_func("/hook/rewrite/refused", test_refused);
+    g_test_add_func("/hook/rewrite/table", test_table);
+    return g_test_run();
+}
