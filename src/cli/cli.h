@@ -44,5 +44,10 @@ int cli_report_error(const char *command, GError **error, int exit_status);
 /* Prints a JSON document, indented, with a newline, on stdout; takes @root. */
 void cli_print_json(JsonNode *root);
 
+/* Members of the object that @builder is in; a NULL string is JSON's null. */
+void cli_json_string(JsonBuilder *builder, const char *member, const char *value);
+void cli_json_bool(JsonBuilder *builder, const char *member, gboolean value);
+void cli_json_begin_array(JsonBuilder *builder, const char *member);
+
 /* True where stdout is a terminal that takes colours and cursor movement (TERM, NO_COLOR). */
 gboolean cli_is_fancy(void);

@@ -132,26 +132,16 @@ static void
 add_json_setting(JsonBuilder *builder, const GantrySetting *setting)
 {
     json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "name");
-    json_builder_add_string_value(builder, setting->field->name);
-    json_builder_set_member_name(builder, "value");
-    if (setting->value) {
-        json_builder_add_string_value(builder, setting->value);
-    } else {
-        json_builder_add_null_value(builder);
-    }
-    json_builder_set_member_name(builder, "origins");
-    json_builder_begin_array(builder);
+    cli_json_string(builder, "name", setting->field->name);
+    cli_json_string(builder, "value", setting->value);
+    cli_json_begin_array(builder, "origins");
     for (guint i = 0; i < setting->origins->len; i++) {
         const GantryProvenance *origin = setting->origins->pdata[i];
 
         json_builder_begin_object(builder);
-        json_builder_set_member_name(builder, "source");
-        json_builder_add_string_value(builder, gantry_source_name(origin->source));
-        json_builder_set_member_name(builder, "origin");
-        json_builder_add_string_value(builder, origin->origin);
-        json_builder_set_member_name(builder, "value");
-        json_builder_add_string_value(builder, origin->value);
+        cli_json_string(builder, "source", gantry_source_name(origin->source));
+        cli_json_string(builder, "origin", origin->origin);
+        cli_json_string(builder, "value", origin->value);
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
@@ -166,36 +156,26 @@ print_json(const GantryDomainIdentity *identity, const GantrySettings *settings)
     json_builder_begin_object(builder);
     json_builder_set_member_name(builder, "domain");
     json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "name");
-    json_builder_add_string_value(builder, identity->name);
-    json_builder_set_member_name(builder, "uuid");
-    json_builder_add_string_value(builder, identity->uuid);
-    json_builder_set_member_name(builder, "nova");
-    json_builder_add_boolean_value(builder, identity->nova);
-    json_builder_set_member_name(builder, "flavor");
-    json_builder_add_string_value(builder, identity->flavor);
-    json_builder_set_member_name(builder, "project");
-    json_builder_add_string_value(builder, identity->project);
+    cli_json_string(builder, "name", identity->name);
+    cli_json_string(builder, "uuid", identity->uuid);
+    cli_json_bool(builder, "nova", identity->nova);
+    cli_json_string(builder, "flavor", identity->flavor);
+    cli_json_string(builder, "project", identity->project);
     json_builder_end_object(builder);
-    json_builder_set_member_name(builder, "features");
-    json_builder_begin_array(builder);
+    cli_json_begin_array(builder, "features");
     for (const GantryExtension *const *extension = gantry_extensions; *extension; extension++) {
         const GantryFeatureSettings *feature = gantry_settings_get(settings, (*extension)->feature);
         g_autofree char *xml = gantry_element_format(feature->element, (*extension)->uri);
 
         json_builder_begin_object(builder);
-        json_builder_set_member_name(builder, "feature");
-        json_builder_add_string_value(builder, (*extension)->feature);
-        json_builder_set_member_name(builder, "enabled");
-        json_builder_add_boolean_value(builder, feature->enabled);
-        json_builder_set_member_name(builder, "settings");
-        json_builder_begin_array(builder);
+        cli_json_string(builder, "feature", (*extension)->feature);
+        cli_json_bool(builder, "enabled", feature->enabled);
+        cli_json_begin_array(builder, "settings");
         for (guint i = 0; i < feature->settings->len; i++) {
             add_json_setting(builder, feature->settings->pdata[i]);
         }
         json_builder_end_array(builder);
-        json_builder_set_member_name(builder, "xml");
-        json_builder_add_string_value(builder, xml);
+        cli_json_string(builder, "xml", xml);
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
@@ -219,7 +199,11 @@ explain(const ExplainOptions *options, const char *domain)
     if (options->xml) {
         xml = cli_domain_from_file(options->xml, &error);
     } else {
-        xml = cli_domain_from_libvirt(options->connect, domain, options->timeout_msec, &error);
+        const char *names[] = {domain, NULL};
+        g_autoptr(GPtrArray) domains =
+            cli_domains_from_libvirt(options->connect, names, options->timeout_msec, &error);
+
+        xml = domains ? cli_domain_parse(domains->pdata[0], &error) : NULL;
     }
     if (!xml || !gantry_domain_identity_read(xml, &identity, &error)) {
         return cli_report_error("explain", &error, CLI_EXIT_FAILED);

@@ -2,12 +2,16 @@
 #include "cli/domain.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/config.h"
+#include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/file.h"
 #include "common/base/i18n.h"
+#include "common/virt/connection.h"
 
 GantryXml *
 cli_domain_from_file(const char *path, GError **error)
@@ -21,9 +25,161 @@ cli_domain_from_file(const char *path, GError **error)
     return text ? gantry_xml_parse(text, length, from_stdin ? _("stdin") : path, error) : NULL;
 }
 
-GantryXml *
-cli_domain_from_libvirt(const char *uri, const char *domain, guint timeout_msec, GError **error)
+/* Shared by the caller and the connection's thread, which may outlive the caller's patience. */
+typedef struct {
+    GStrv names;        /* NULL: all */
+    GPtrArray *domains; /* of CliDomain; the result */
+} Request;
+
+static void
+domain_free(gpointer data)
 {
-    g_set_error(error, 1, 1, "later");
-    return NULL;
+    CliDomain *domain = data;
+
+    g_free(domain->name);
+    g_free(domain->uuid);
+    g_free(domain->xml);
+    g_free(domain);
+}
+
+static void
+request_clear(gpointer data)
+{
+    Request *request = data;
+
+    g_strfreev(request->names);
+    g_ptr_array_unref(request->domains);
+}
+
+static void
+request_release(gpointer data)
+{
+    g_atomic_rc_box_release_full(data, request_clear);
+}
+
+static const char *
+state_name(int state)
+{
+    static const char *const names[] = {
+        [VIR_DOMAIN_NOSTATE] = "no state",       [VIR_DOMAIN_RUNNING] = "running",
+        [VIR_DOMAIN_BLOCKED] = "blocked",        [VIR_DOMAIN_PAUSED] = "paused",
+        [VIR_DOMAIN_SHUTDOWN] = "shutting down", [VIR_DOMAIN_SHUTOFF] = "shut off",
+        [VIR_DOMAIN_CRASHED] = "crashed",        [VIR_DOMAIN_PMSUSPENDED] = "suspended",
+    };
+
+    return state >= 0 && state < (int)G_N_ELEMENTS(names) ? names[state] : "unknown";
+}
+
+/* NULL with @error, or without one where the domain has vanished. */
+static CliDomain *
+read_domain(virDomainPtr handle, GError **error)
+{
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    int state, reason;
+    char *xml;
+    CliDomain *domain;
+
+    if (virDomainGetUUIDString(handle, uuid) < 0 ||
+        virDomainGetState(handle, &state, &reason, 0) < 0 ||
+        !(xml = virDomainGetXMLDesc(handle, 0))) {
+        if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN) {
+            gantry_virt_set_error(error, _("cannot read domain '%s'"), virDomainGetName(handle));
+        }
+        return NULL;
+    }
+    domain = g_new0(CliDomain, 1);
+    domain->name = g_strdup(virDomainGetName(handle));
+    domain->uuid = g_strdup(uuid);
+    domain->state = state_name(state);
+    domain->xml = g_strdup(xml);
+    free(xml);
+    return domain;
+}
+
+/* By name, uuid or id, in this order, as virsh does. */
+static virDomainPtr
+look_up(virConnectPtr virt, const char *name)
+{
+    virDomainPtr handle = virDomainLookupByName(virt, name);
+    guint64 id;
+
+    if (!handle && g_uuid_string_is_valid(name)) {
+        handle = virDomainLookupByUUIDString(virt, name);
+    }
+    if (!handle && gantry_parse_uint(name, 1, G_MAXINT, &id, NULL)) {
+        handle = virDomainLookupByID(virt, (int)id);
+    }
+    return handle;
+}
+
+static gboolean
+read_domains(virConnectPtr virt, gpointer data, GError **error)
+{
+    Request *request = data;
+    g_autoptr(GPtrArray) handles = gantry_virt_domains_new();
+
+    if (request->names) {
+        for (char **name = request->names; *name; name++) {
+            virDomainPtr handle = look_up(virt, *name);
+
+            if (!handle) {
+                gantry_virt_set_error(error, _("no domain '%s'"), *name);
+                return FALSE;
+            }
+            g_ptr_array_add(handles, handle);
+        }
+    } else {
+        virDomainPtr *list = NULL;
+        int n = virConnectListAllDomains(virt, &list, 0);
+
+        if (n < 0) {
+            gantry_virt_set_error(error, _("cannot list the domains"));
+            return FALSE;
+        }
+        for (int i = 0; i < n; i++) {
+            g_ptr_array_add(handles, list[i]);
+        }
+        free(list);
+    }
+    for (guint i = 0; i < handles->len; i++) {
+        g_autoptr(GError) local_error = NULL;
+        CliDomain *domain = read_domain(handles->pdata[i], &local_error);
+
+        if (local_error) {
+            g_propagate_error(error, g_steal_pointer(&local_error));
+            return FALSE;
+        }
+        if (domain) {
+            g_ptr_array_add(request->domains, domain);
+        } else if (request->names) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND, _("domain '%s' has vanished"),
+                        request->names[i]);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+GPtrArray *
+cli_domains_from_libvirt(const char *uri, const char *const *names, guint timeout_msec,
+                         GError **error)
+{
+    g_autoptr(GantryVirtConn) conn = gantry_virt_conn_new(uri, NULL);
+    Request *request = g_atomic_rc_box_new0(Request);
+    GPtrArray *domains = NULL;
+
+    request->names = g_strdupv((char **)names);
+    request->domains = g_ptr_array_new_with_free_func(domain_free);
+    if (gantry_virt_call(conn, read_domains, g_atomic_rc_box_acquire(request), request_release,
+                         timeout_msec, error)) {
+        domains = g_ptr_array_ref(request->domains);
+    }
+    request_release(request);
+    return domains;
+}
+
+GantryXml *
+cli_domain_parse(const CliDomain *domain, GError **error)
+{
+    return gantry_xml_parse(domain->xml, strlen(domain->xml), domain->name, error);
 }

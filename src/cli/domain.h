@@ -11,12 +11,26 @@
  */
 GantryXml *cli_domain_from_file(const char *path, GError **error);
 
+/* A domain as libvirt has it. */
+typedef struct {
+    char *name;
+    char *uuid;
+    const char *state; /* "running", "paused", "shut off", ... */
+    char *xml;
+} CliDomain;
+
 /**
- * cli_domain_from_libvirt:
+ * cli_domains_from_libvirt:
  * @uri: libvirt connection
- * @domain: name, uuid or id
+ * @names: (nullable): names, uuids or ids; NULL: all domains
  *
- * The live definition of a running domain, the persistent one of a stopped one.
+ * Live definitions of running domains, persistent ones of stopped ones. A domain that vanishes
+ * while all are read is left out; one that was named must exist.
+ *
+ * Returns: (transfer full) (element-type CliDomain): in libvirt's order, NULL on failure.
  */
-GantryXml *cli_domain_from_libvirt(const char *uri, const char *domain, guint timeout_msec,
-                                   GError **error);
+GPtrArray *cli_domains_from_libvirt(const char *uri, const char *const *names, guint timeout_msec,
+                                    GError **error);
+
+/* The XML of one domain, parsed; errors about it name it "DOMAIN NAME". */
+GantryXml *cli_domain_parse(const CliDomain *domain, GError **error);

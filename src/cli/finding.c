@@ -85,26 +85,16 @@ cli_findings_print_json(const GPtrArray *findings)
     g_autoptr(JsonBuilder) builder = json_builder_new();
 
     json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "worst");
-    json_builder_add_string_value(builder, severities[cli_findings_worst(findings)].name);
-    json_builder_set_member_name(builder, "findings");
-    json_builder_begin_array(builder);
+    cli_json_string(builder, "worst", severities[cli_findings_worst(findings)].name);
+    cli_json_begin_array(builder, "findings");
     for (guint i = 0; i < findings->len; i++) {
         const CliFinding *finding = findings->pdata[i];
 
         json_builder_begin_object(builder);
-        json_builder_set_member_name(builder, "check");
-        json_builder_add_string_value(builder, finding->check);
-        json_builder_set_member_name(builder, "severity");
-        json_builder_add_string_value(builder, severities[finding->severity].name);
-        json_builder_set_member_name(builder, "text");
-        json_builder_add_string_value(builder, finding->text);
-        json_builder_set_member_name(builder, "remedy");
-        if (finding->remedy) {
-            json_builder_add_string_value(builder, finding->remedy);
-        } else {
-            json_builder_add_null_value(builder);
-        }
+        cli_json_string(builder, "check", finding->check);
+        cli_json_string(builder, "severity", severities[finding->severity].name);
+        cli_json_string(builder, "text", finding->text);
+        cli_json_string(builder, "remedy", finding->remedy);
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);

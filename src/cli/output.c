@@ -22,6 +22,31 @@ cli_print_json(JsonNode *root)
     json_node_unref(root);
 }
 
+void
+cli_json_string(JsonBuilder *builder, const char *member, const char *value)
+{
+    json_builder_set_member_name(builder, member);
+    if (value) {
+        json_builder_add_string_value(builder, value);
+    } else {
+        json_builder_add_null_value(builder);
+    }
+}
+
+void
+cli_json_bool(JsonBuilder *builder, const char *member, gboolean value)
+{
+    json_builder_set_member_name(builder, member);
+    json_builder_add_boolean_value(builder, value);
+}
+
+void
+cli_json_begin_array(JsonBuilder *builder, const char *member)
+{
+    json_builder_set_member_name(builder, member);
+    json_builder_begin_array(builder);
+}
+
 gboolean
 cli_is_fancy(void)
 {
