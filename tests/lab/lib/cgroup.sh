@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A cgroup for each host, with one CPU. Where the machine has cgroup v1 controllers, there is a group in each hierarchy, as libvirt expects them; else one
+# group of v2. A host sees its group as "/", by its cgroup namespace.
+
+V1_CONTROLLERS=(cpu cpuacct cpuset memory devices freezer blkio pids)
+
+cgroup_is_v1() { [ -d /sys/fs/cgroup/cpuset ]; }
+
+# The group below which ours are made: that of this process, so that limits set on us hold for the hosts, too.
+cgroup_v1_parent() { echo "/sys/fs/cgroup/$1$(sed -n "s/^[0-9]*:$1://p" /proc/self/cgroup)"; }
+
+cgroup_name() { echo "gantry-lab-$LAB_NAME-$1"; }
+
+# Prints the folders of a host's groups, one a line.
+cgroup_folders() {
+    local controller
+    if cgroup_is_v1; then
+        for controller in "${V1_CONTROLLERS[@]}"; do
+            [ -d "/sys/fs/cgroup/$controller" ] && echo "$(cgroup_v1_parent "$controller")/$(cgroup_name "$1")"
+        done
+    else
+        echo "/sys/fs/cgroup/$(cgroup_name "$1")"
+    fi
+}
+
+# cgroup_make HOST CPU
+cgroup_make() {
+    local folder
+    if ! cgroup_is_v1; then
+        # The root's controllers must be handed down to its children; on systemd's machines they mostly are.
+        for controller in cpuset cpu io memory pids; do
+            echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
+        done
+    fi
+    for folder in $(cgroup_folders "$1"); do
+        mkdir -p "$folder"
+        if [ -f "$folder/cpuset.cpus" ]; then
+            echo "$2" >"$folder/cpuset.cpus"
+            cat "$(dirname "$folder")/cpuset.mems.effective" 2>/dev/null >"$folder/cpuset.mems" ||
+                cat "$(dirname "$folder")/cpuset.mems" >"$folder/cpuset.mems"
+        fi
+    done
+}
+
+# Moves this shell in; what it starts is in there, too.
+cgroup_enter() {
+    local folder
+    for folder in $(cgroup_folders "$1"); do
+        echo $BASHPID >"$folder/cgroup.procs"
+    done
+}
+
+# When the host's processes have gone, its groups and those that libvirt made below go, from the leaves up.
+cgroup_remove() {
+    local folder
+    for folder in $(cgroup_folders "$1"); do
+        [ -d "$folder" ] || continue
+        wait_until 10 "cgroup $folder to be empty" cgroup_remove_tree "$folder"
+    done
+}
+
+cgroup_remove_tree() {
+    [ -d "$1" ] || return 0
+    find "$1" -depth -type d -exec rmdir {} \; 2>/dev/null
+    [ ! -d "$1" ]
+}

@@ -1,0 +1,122 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Guests. Each writes ticks to /shared/NAME.log ("B ..." at boot, "T COUNT UPTIME" ten times a second) and takes commands on its second serial port, a unix
+# socket on the host where it runs.
+
+GUEST_BOOT_SECONDS=60
+
+guest_command() {
+    local what=$1
+    shift
+    case $what in
+    xml | start | wait | count | burn | dirty | report | log) "guest_$what" "$@" ;;
+    *) die "guest: no command '$what'; see --help" ;;
+    esac
+}
+
+guest_log() { echo "$STATE/shared/$1.log"; }
+
+# The same name gives the same uuid, in every lab.
+guest_uuid() { sha256sum <<<"$1" | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/'; }
+
+guest_xml() {
+    local name=${1:?guest xml takes a name} vcpus=1 memory=256 burn=0 dirty=0 metadata=""
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --vcpus) vcpus=${2:?} ;;
+        --memory) memory=${2:?} ;;
+        --burn) burn=${2:?} ;;
+        --dirty) dirty=${2:?} ;;
+        --metadata) metadata=${2?} ;;
+        *) die "guest: unknown option '$1'" ;;
+        esac
+        shift 2
+    done
+    cat <<-XML
+	<domain type='qemu'>
+	  <name>$name</name>
+	  <uuid>$(guest_uuid "$name")</uuid>
+	  <metadata>$metadata</metadata>
+	  <memory unit='MiB'>$memory</memory>
+	  <vcpu>$vcpus</vcpu>
+	  <os>
+	    <type arch='x86_64' machine='q35'>hvm</type>
+	    <kernel>/shared/boot/vmlinuz</kernel>
+	    <initrd>/shared/boot/initrd.gz</initrd>
+	    <cmdline>console=ttyS0 quiet mitigations=off lab.burn=$burn lab.dirty=$dirty</cmdline>
+	  </os>
+	  <features><acpi/></features>
+	  <cpu mode='custom' match='exact' check='none'><model>Nehalem</model></cpu>
+	  <devices>
+	    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+	    <controller type='usb' model='none'/>
+	    <disk type='file' device='disk'>
+	      <driver name='qemu' type='raw' cache='none'/>
+	      <source file='/shared/$name.img'/>
+	      <target dev='vda' bus='virtio'/>
+	    </disk>
+	    <interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>
+	    <serial type='file'><source path='/shared/$name.log' append='on'/></serial>
+	    <serial type='unix'><source mode='bind' path='/run/gantry-lab-$name.sock'/></serial>
+	    <memballoon model='virtio'/>
+	  </devices>
+	</domain>
+	XML
+}
+
+guest_start() {
+    local host=${1:?guest start takes a host} name=${2:?guest start takes a name} persistent=no option
+    local -a options=()
+    shift 2
+    for option in "$@"; do
+        if [ "$option" = --persistent ]; then persistent=yes; else options+=("$option"); fi
+    done
+    [ -e "$STATE/shared/$name.img" ] || truncate -s 16M "$STATE/shared/$name.img"
+    : >"$(guest_log "$name")"
+    guest_xml "$name" "${options[@]}" >"$STATE/shared/$name.xml"
+    if [ $persistent = yes ]; then
+        host_virsh "$host" define "/shared/$name.xml" >/dev/null
+        host_virsh "$host" start "$name" >/dev/null
+    else
+        host_virsh "$host" create "/shared/$name.xml" >/dev/null
+    fi
+}
+
+guest_count() { tac "$(guest_log "$1")" | awk '/^T [0-9]+ [0-9]+\r?$/ {print $2; found = 1; exit} END {if (!found) print 0}'; }
+
+guest_has_reached() { [ "$(guest_count "$1")" -ge "$2" ]; }
+
+# Under emulation a guest has been seen not to get past its kernel's start; that is told with its console, not hidden.
+guest_wait() {
+    local name=${1:?guest wait takes a name} more=${2:-1} target
+    [ -f "$(guest_log "$name")" ] || die "no guest '$name' in lab '$LAB_NAME'"
+    target=$(($(guest_count "$name") + more))
+    if ! wait_until $((GUEST_BOOT_SECONDS + more / 10)) "tick $target of guest $name" guest_has_reached "$name" "$target"; then
+        tail -n 20 "$(guest_log "$name")" >&2
+        return 1
+    fi
+}
+
+guest_tell() {
+    local host=$1 name=$2 line=$3 log before
+    log=$(guest_log "$name")
+    before=$(grep -c "^C $line" "$log" || true)
+    # nc ends at the end of its input; -N closes the socket then.
+    echo "$line" | enter_host "$host" nc -N -U "/run/gantry-lab-$name.sock" >/dev/null
+    wait_until 20 "guest $name to take '$line'" guest_has_taken "$log" "$line" "$before"
+}
+
+guest_has_taken() { [ "$(grep -c "^C $2" "$1")" -gt "$3" ]; }
+
+guest_burn() { guest_tell "${1:?guest burn takes a host}" "${2:?guest burn takes a name}" "burn ${3:?guest burn takes a percentage}"; }
+guest_dirty() { guest_tell "${1:?guest dirty takes a host}" "${2:?guest dirty takes a name}" "dirty ${3:?guest dirty takes MiB a second}"; }
+
+# "1 boot, 123 ticks, 0 missing, longest pause inside 100 ms": whether the guest has gone on as if nothing had happened.
+guest_report() {
+    awk '
+        /^B / { boots++; last = 0 }
+        /^T [0-9]+ [0-9]+\r?$/ { if (last && $2 != last + 1) missing += $2 - last - 1; last = $2; ticks++ }
+        END { printf "booted %d time(s), %d ticks, %d missing\n", boots, ticks, missing }' "$(guest_log "$1")"
+}

@@ -1,0 +1,124 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The root file system of the hosts, and the guest's kernel and initrd: made once, from Debian's packages, and kept in the cache under a hash of how they are made.
+
+RELEASE=bookworm
+
+# Installed in the hosts' root. Those of libvirt, QEMU and seabios come from the backports suite, the rest from the release.
+ROOT_PACKAGES=(
+    libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-log qemu-system-x86 qemu-utils
+    lxcfs libglib2.0-0 libjson-glib-1.0-0 libxml2
+    base-files base-passwd bash coreutils dash findutils gawk grep hostname iproute2 iptables libc-bin mount netcat-openbsd nftables
+    procps sed strace util-linux python3-minimal libpython3-stdlib
+)
+# Modules that the guest needs, in the order of loading.
+GUEST_MODULES=(virtio_blk failover net_failover virtio_net virtio_balloon)
+
+# What the cache's names hang on: this file, and the guest's program.
+image_hash() { cat "$LAB_DIR/lib/image.sh" "$LAB_DIR/guest/init.c" | sha256sum | cut -c1-16; }
+
+# The mirror of Debian's packages that this machine's apt uses.
+mirror() {
+    local site
+    # shellcheck disable=SC2016 # $(SITE) is for apt
+    site=$(apt-get indextargets --format '$(SITE)' "Codename: $RELEASE" | sort -u | head -n 1)
+    # shellcheck disable=SC2016
+    [ -n "$site" ] || site=$(apt-get indextargets --format '$(SITE)' "Origin: Debian" "Component: main" | sort -u | head -n 1)
+    [ -n "$site" ] || die "apt has no Debian mirror in its sources; the lab's packages come from there"
+    echo "$site"
+}
+
+# image_root: prints the folder; makes it if it is not in the cache.
+image_root() {
+    local root work
+    root=$CACHE/root-$(image_hash)
+    if [ ! -d "$root" ]; then
+        say "making the hosts' root file system in $root (once, about a minute)"
+        mkdir -p "$CACHE"
+        work=$(mktemp -d "$CACHE/root.XXXXXX")
+        if ! make_root "$work" >"$work.log" 2>&1; then
+            tail -n 20 "$work.log" >&2
+            rm -rf "$work" "$work.log"
+            die "cannot make the root file system"
+        fi
+        rm -f "$work.log"
+        mv -T "$work" "$root"
+    fi
+    echo "$root"
+}
+
+# Unpacked, not installed: no maintainer script runs, so what they would have done and the hosts need is done here.
+make_root() {
+    local root=$1 site pins
+    site=$(mirror)
+    pins='Package: src:libvirt src:qemu src:seabios src:linux-signed-amd64\nPin: release n='$RELEASE'-backports\nPin-Priority: 900\n'
+    mmdebstrap --mode=root --variant=extract --architectures=amd64 --aptopt='APT::Install-Recommends "false"' \
+        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+        --setup-hook="mkdir -p \"\$1/etc/apt/preferences.d\" && printf '$pins' > \"\$1/etc/apt/preferences.d/lab\"" \
+        --include="$(IFS=,; echo "${ROOT_PACKAGES[*]}")" \
+        "$RELEASE" "$root" "deb $site $RELEASE main" "deb $site $RELEASE-backports main" || return 1
+
+    cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd" || return 1
+    cp "$root/usr/share/base-passwd/group.master" "$root/etc/group" || return 1
+    printf 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin\n' >>"$root/etc/passwd"
+    printf 'kvm:x:104:\nlibvirt:x:103:\nlibvirt-qemu:x:64055:\n' >>"$root/etc/group"
+    printf '%s: files\n' passwd group hosts services protocols >"$root/etc/nsswitch.conf"
+    [ -e "$root/usr/bin/awk" ] || ln -s gawk "$root/usr/bin/awk"
+    [ -e "$root/usr/bin/sh" ] || ln -s dash "$root/usr/bin/sh"
+    [ -e "$root/usr/bin/nc" ] || ln -s nc.openbsd "$root/usr/bin/nc"
+    ln -sf xtables-nft-multi "$root/usr/sbin/iptables"
+    ln -sf xtables-nft-multi "$root/usr/sbin/ip6tables"
+    rm -rf "$root/var/run" "$root/var/lock"
+    ln -s /run "$root/var/run"
+    ln -s /run/lock "$root/var/lock"
+    mkdir -p "$root"/{old,shared,var/lib/lxcfs,etc/libvirt/hooks}
+    rm -rf "$root/etc/libvirt/qemu/networks"
+    mkdir -p "$root/etc/libvirt/qemu/networks"
+    chroot "$root" ldconfig
+    chroot "$root" libvirtd --version
+    chroot "$root" qemu-system-x86_64 --version
+}
+
+# image_guest: prints a folder with vmlinuz and initrd; makes it if it is not in the cache.
+image_guest() {
+    local guest work
+    guest=$CACHE/guest-$(image_hash)
+    if [ ! -d "$guest" ]; then
+        say "making the guest in $guest (once)"
+        mkdir -p "$CACHE"
+        work=$(mktemp -d "$CACHE/guest.XXXXXX")
+        if ! make_guest "$work" >"$work.log" 2>&1; then
+            tail -n 20 "$work.log" >&2
+            rm -rf "$work" "$work.log"
+            die "cannot make the guest"
+        fi
+        rm -f "$work.log"
+        mv -T "$work" "$guest"
+    fi
+    echo "$guest"
+}
+
+# Debian's cloud kernel, unpacked, and our init with the modules that it loads.
+make_guest() {
+    local work=$1 site module file
+    site=$(mirror)
+    mmdebstrap --mode=root --variant=extract --architectures=amd64 --aptopt='APT::Install-Recommends "false"' \
+        --setup-hook="mkdir -p \"\$1/etc/apt/preferences.d\" && printf 'Package: *\nPin: release n=$RELEASE-backports\nPin-Priority: 900\n' > \"\$1/etc/apt/preferences.d/lab\"" \
+        --include='?exact-name(linux-image-cloud-amd64)' \
+        "$RELEASE" "$work/kernel" "deb $site $RELEASE main" "deb $site $RELEASE-backports main" || return 1
+    cp "$work"/kernel/boot/vmlinuz-* "$work/vmlinuz" || return 1
+    mkdir -p "$work/initrd/modules"
+    for module in "${GUEST_MODULES[@]}"; do
+        file=$(find "$work/kernel" -name "$module.ko*" -print -quit)
+        case $file in
+        *.xz) xz -dc "$file" >"$work/initrd/modules/$module.ko" ;;
+        *.zst) zstd -dcq "$file" >"$work/initrd/modules/$module.ko" ;;
+        *.ko) cp "$file" "$work/initrd/modules/$module.ko" ;;
+        *) say "the kernel package has no module $module"; return 1 ;;
+        esac || return 1
+        echo "$module.ko" >>"$work/initrd/modules/order"
+    done
+    gcc -O2 -Wall -Wextra -static -pthread "$LAB_DIR/guest/init.c" -o "$work/initrd/init" || return 1
+    (cd "$work/initrd" && find . | cpio --quiet -o -H newc | gzip -1) >"$work/initrd.gz" || return 1
+    rm -rf "$work/kernel" "$work/initrd"
+}
