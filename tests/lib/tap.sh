@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# TAP for tests in bash. Source this, define functions test_NAME, end with run_tests. A test fails by returning non-zero; it says why by diag. Inside a test, `skip REASON; return` skips it.
+
+diag() { printf '%s\n' "$*" | sed 's/^/# /'; }
+diag_file() { sed 's/^/# /' "$1"; }
+
+TAP_SKIP=""
+skip() { TAP_SKIP=$1; }
+
+# expect WHAT ACTUAL WANTED
+expect() {
+    [ "$2" = "$3" ] && return 0
+    diag "$1 is '$2', wanted '$3'"
+    return 1
+}
+
+# expect_match WHAT TEXT EXTENDED_REGEX
+expect_match() {
+    grep -qE -- "$3" <<<"$2" && return 0
+    diag "$1 does not match '$3':"
+    diag "$2"
+    return 1
+}
+
+# Runs all functions test_*, or those named on the command line, in the order of their definition.
+run_tests() {
+    local name number=0 failed=0 status
+    local -a names
+    shopt -s extdebug
+    mapfile -t names < <(declare -F | awk '{print $3}' | grep '^test_' | while read -r name; do declare -F "$name"; done | sort -k2n | awk '{print $1}')
+    shopt -u extdebug
+    echo "1..${#names[@]}"
+    for name in "${names[@]}"; do
+        number=$((number + 1))
+        TAP_SKIP=""
+        status=0
+        "$name" || status=$?
+        name=${name#test_}
+        if [ "$status" != 0 ]; then
+            echo "not ok $number - ${name//_/ }"
+            failed=1
+        elif [ -n "$TAP_SKIP" ]; then
+            echo "ok $number - ${name//_/ } # SKIP $TAP_SKIP"
+        else
+            echo "ok $number - ${name//_/ }"
+        fi
+    done
+    return $failed
+}
