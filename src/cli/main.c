@@ -15,8 +15,11 @@
 #include "gantry-config.h"
 
 const CliCommand cli_commands[] = {
+    {"status", N_("Show domains with Gantry settings, and Gantry's daemons"), cli_status,
+     cli_status_options},
     {"explain", N_("Show each setting of a domain and where it comes from"), cli_explain,
      cli_explain_options},
+    {"check", N_("Check this host's installation and configuration"), cli_check, cli_check_options},
     {NULL, NULL, NULL, NULL},
 };
 
