@@ -98,7 +98,6 @@ static char *
 canonical_path(const GantryField *field, const char *text)
 {
     g_auto(GStrv) parts = NULL;
-    g_autofree char *checked = NULL;
 
     if (text[0] != '/' || strlen(text) > MAX_PATH) {
         return NULL;
