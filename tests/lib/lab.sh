@@ -20,7 +20,16 @@ lab_begin() {
     lab up "$@" || { echo "Bail out! the lab did not come up"; exit 1; }
 }
 
-lab_end() { "$TESTS_DIR/lab/gantry-lab" --name "$LAB" down 2>/dev/null; }
+# GANTRY_LAB_KEEP=1 leaves the lab up, to look around in.
+lab_end() {
+    local status=$? file
+    if [ $status != 0 ]; then
+        for file in "${GANTRY_LAB_DIR:-/var/lib/gantry-lab}/$LAB"/*/{console.log,upper/var/log/libvirt/libvirtd.log}; do
+            [ -s "$file" ] && diag "$file ends with:" && tail -n 20 "$file" | sed 's/^/# /'
+        done
+    fi
+    [ -n "${GANTRY_LAB_KEEP:-}" ] || "$TESTS_DIR/lab/gantry-lab" --name "$LAB" down 2>/dev/null
+}
 
 # What the lab says on stderr is told as a diagnostic.
 lab() { "$TESTS_DIR/lab/gantry-lab" --name "$LAB" "$@" 2> >(sed 's/^/# /' >&2); }
@@ -48,3 +57,15 @@ guest_goes_on() {
     guest wait "$1" 10 || { diag "guest $1 does not tick"; return 1; }
     expect_match "report of $1" "$(guest report "$1")" '^booted 1 time\(s\), [0-9]+ ticks, 0 missing$'
 }
+
+# virsh_refuses HOST ARGUMENT...: prints what virsh says; it is a failure if it succeeds.
+virsh_refuses() {
+    local text
+    text=$("$TESTS_DIR/lab/gantry-lab" --name "$LAB" virsh "$@" 2>&1) || { echo "$text"; return 0; }
+    diag "virsh $* succeeded: $text" >&2
+    return 1
+}
+
+# put HOST FILE: stdin becomes a file on the host.
+# shellcheck disable=SC2016 # for the inner shell
+put() { on "$1" sh -c 'mkdir -p "$(dirname "$1")" && cat >"$1"' sh "$2"; }

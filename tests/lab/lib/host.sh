@@ -26,7 +26,7 @@ enter_host() (
     shift
     # In the host's cgroup, too: what runs here is load of that host.
     cgroup_enter "$host"
-    nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wd=/ -- env -i \
+    nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wdns=/ -- env -i \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM="${TERM:-dumb}" LC_ALL=C.UTF-8 "$@"
 )
 
