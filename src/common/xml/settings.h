@@ -8,8 +8,8 @@
  *   1. the extension's element in the domain's <metadata>;
  *   2. "gantry:FEATURE.KEY" in Nova's flavor extra specs inside the domain XML (Nova 32 and later
  * write them);
- *   3. files in policy.d, matched by Nova flavor name, project, instance uuid, or domain name (later
- * files and sections win);
+ *   3. files in policy.d, matched by Nova flavor name, project, instance uuid, or domain name
+ * (later files and sections win);
  *   4. the field's default.
  * A feature is on for a domain if one of 1 to 3 gives anything of it. What was overruled stays
  * known, for `gantry explain`.
