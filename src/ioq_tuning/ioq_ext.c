@@ -54,22 +54,17 @@ static const GantryElementSpec root = {.name = "tuning", .fields = fields, .chil
 static gboolean
 validate(const GantryElement *element, const char *where, GError **error)
 {
-    g_autoptr(GHashTable) targets = g_hash_table_new(g_str_hash, g_str_equal);
-
+    if (!gantry_element_check_unique(element, "device", "target", where, error)) {
+        return FALSE;
+    }
     for (guint i = 0; i < element->children->len; i++) {
         const GantryElement *child = element->children->pdata[i];
-        const char *target = gantry_element_string(child, "target");
 
-        if (!g_hash_table_add(targets, (gpointer)target)) {
-            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
-                        _("%1$s: two <device> elements for target '%2$s'"), where, target);
-            return FALSE;
-        }
         if (gantry_element_has(child, "source") != gantry_element_has(child, "format")) {
             g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
                         _("%1$s: target '%2$s': 'source' and 'format' go together: give both, or "
                           "none"),
-                        where, target);
+                        where, gantry_element_string(child, "target"));
             return FALSE;
         }
     }

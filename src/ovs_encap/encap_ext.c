@@ -27,9 +27,16 @@ static const GantryField fields[] = {
 static const GantryElementSpec *const children[] = {&interface, NULL};
 static const GantryElementSpec root = {.name = "encap", .fields = fields, .children = children};
 
+static gboolean
+validate(const GantryElement *element, const char *where, GError **error)
+{
+    return gantry_element_check_unique(element, "interface", "mac", where, error);
+}
+
 const GantryExtension encap_extension = {
     .feature = "encap",
     .uri = "urn:gantry:encap:1",
     .root = &root,
     .daemon = "encapd",
+    .validate = validate,
 };

@@ -7,7 +7,10 @@
 #define MAX_INTERFACES 64
 #define MAX_ADDRESSES  256
 
-static const GantryField ip_content = {.name = "ip", .type = GANTRY_FIELD_IP};
+static const GantryField ip_content = {
+    .name = "ip",
+    .type = GANTRY_FIELD_IP,
+    .summary = N_("Address of the domain that is forwarded to the interface")};
 static const GantryElementSpec ip = {
     .name = "ip", .content = &ip_content, .min_occurs = 1, .max_occurs = MAX_ADDRESSES};
 
@@ -39,12 +42,15 @@ static const GantryField fields[] = {
 static const GantryElementSpec *const children[] = {&interface, NULL};
 static const GantryElementSpec root = {.name = "steer", .fields = fields, .children = children};
 
-/* An address can be forwarded to one function only. */
+/* An interface stands there once, and an address can be forwarded to one function only. */
 static gboolean
 validate(const GantryElement *element, const char *where, GError **error)
 {
     g_autoptr(GHashTable) addresses = g_hash_table_new(g_str_hash, g_str_equal);
 
+    if (!gantry_element_check_unique(element, "interface", "mac", where, error)) {
+        return FALSE;
+    }
     for (guint i = 0; i < element->children->len; i++) {
         const GantryElement *child = element->children->pdata[i];
 

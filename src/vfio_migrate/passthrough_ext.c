@@ -25,8 +25,15 @@ static const GantryElementSpec interface = {
 static const GantryElementSpec *const children[] = {&interface, NULL};
 static const GantryElementSpec root = {.name = "passthrough", .children = children};
 
+static gboolean
+validate(const GantryElement *element, const char *where, GError **error)
+{
+    return gantry_element_check_unique(element, "interface", "mac", where, error);
+}
+
 const GantryExtension vfm_passthrough_extension = {
     .feature = "passthrough",
     .uri = "urn:gantry:passthrough:1",
     .root = &root,
+    .validate = validate,
 };

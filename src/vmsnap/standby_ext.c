@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmsnap/standby_ext.h"
 
+#include "common/base/error.h"
 #include "common/base/i18n.h"
 
 static const char *const ready_signs[] = {"channel", "agent", "notify", "io-quiet", NULL};
@@ -39,9 +40,30 @@ static const GantryField fields[] = {
 
 static const GantryElementSpec root = {.name = "standby", .fields = fields};
 
+/* A disk is either booted from a snapshot or handed over. */
+static gboolean
+validate(const GantryElement *element, const char *where, GError **error)
+{
+    const char *data_disks = gantry_element_string(element, "data-disks");
+    const char *disks = gantry_element_string(element, "disks");
+    g_auto(GStrv) handed_over = g_strsplit(data_disks ? data_disks : "", ",", -1);
+    g_auto(GStrv) snapshot = g_strsplit(disks ? disks : "", ",", -1);
+
+    for (char **disk = handed_over; *disk; disk++) {
+        if (g_strv_contains((const char *const *)snapshot, *disk)) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                        _("%1$s: disk '%2$s' stands in both 'disks' and 'data-disks'"), where,
+                        *disk);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 const GantryExtension snap_standby_extension = {
     .feature = "standby",
     .uri = "urn:gantry:standby:1",
     .root = &root,
     .daemon = "standbyd",
+    .validate = validate,
 };

@@ -25,6 +25,9 @@
 typedef struct {
     GArray *spans;
     const char *text;
+    gsize length;
+    gsize counted; /* lines are counted up to here */
+    int line;
     guint depth;
     GantryError refusal; /* with a NULL message: none */
     const char *message;
@@ -42,10 +45,41 @@ refuse(xmlParserCtxt *parser, GantryError code, const char *message)
     xmlStopParser(parser);
 }
 
+/* Where the parser stands in the text; never behind its end, whatever libxml2 says. */
 static gsize
 position(xmlParserCtxt *parser)
 {
-    return (gsize)xmlByteConsumed(parser);
+    const Parse *parse = parser->_private;
+
+    return CLAMP(xmlByteConsumed(parser), 0, (long)parse->length);
+}
+
+/* The declaration has been read, no element yet. With a converter between text and parser,
+ * positions in the one would not be positions in the other. */
+static void
+on_start_document(void *data)
+{
+    xmlParserCtxt *parser = data;
+
+    if (parser->input->buf && parser->input->buf->encoder) {
+        refuse(parser, GANTRY_ERROR_INVALID, N_("an encoding other than UTF-8 is not accepted"));
+        return;
+    }
+    xmlSAX2StartDocument(data);
+}
+
+/* libxml2 knows the line that a tag ends on, and counts to 65535 only. */
+static int
+count_lines(Parse *parse, gsize up_to)
+{
+    const char *end = parse->text + up_to;
+
+    for (const char *at = parse->text + parse->counted; (at = memchr(at, '\n', (gsize)(end - at)));
+         at++) {
+        parse->line++;
+    }
+    parse->counted = up_to;
+    return parse->line;
 }
 
 static void
@@ -71,6 +105,7 @@ on_start_element(void *data, const xmlChar *name, const xmlChar *prefix, const x
     while (span.start > 0 && parse->text[span.start] != '<') {
         span.start--;
     }
+    span.line = count_lines(parse, span.start);
     g_array_append_val(parse->spans, span);
     parser->node->_private = GUINT_TO_POINTER(parse->spans->len);
 }
@@ -106,6 +141,7 @@ set_parse_error(GError **error, const char *name, xmlParserCtxt *parser, const P
 {
     const xmlError *problem = xmlCtxtGetLastError(parser);
     int line = parser->input ? parser->input->line : 0;
+    g_autofree char *message = NULL;
     g_autofree char *text = NULL;
 
     if (parse->message) {
@@ -113,17 +149,10 @@ set_parse_error(GError **error, const char *name, xmlParserCtxt *parser, const P
                     _(parse->message));
         return;
     }
-    text = g_strdup(problem && problem->message ? problem->message : _("not well-formed XML"));
-    g_strstrip(text);
+    message = g_strdup(problem && problem->message ? problem->message : _("no XML in it"));
+    text = gantry_excerpt(g_strchomp(message));
     g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, "%s:%d: %s", name,
                 problem && problem->line > 0 ? problem->line : line, text);
-}
-
-static gboolean
-is_utf8_declared(const xmlDoc *doc)
-{
-    return !doc->encoding || g_ascii_strcasecmp((const char *)doc->encoding, "UTF-8") == 0 ||
-           g_ascii_strcasecmp((const char *)doc->encoding, "US-ASCII") == 0;
 }
 
 GantryXml *
@@ -131,7 +160,7 @@ gantry_xml_parse(const char *text, gsize length, const char *name, GError **erro
 {
     g_autoptr(GantryXml) xml = NULL;
     xmlParserCtxt *parser;
-    Parse parse = {0};
+    Parse parse = {.line = 1};
     gboolean ok;
 
     if (length > GANTRY_XML_MAX_BYTES) {
@@ -152,11 +181,13 @@ gantry_xml_parse(const char *text, gsize length, const char *name, GError **erro
     xml->spans = g_array_new(FALSE, TRUE, sizeof(GantryXmlSpan));
     parse.spans = xml->spans;
     parse.text = xml->text;
+    parse.length = length;
 
     xmlInitParser();
     parser = xmlNewParserCtxt();
     g_assert(parser);
     parser->_private = &parse;
+    parser->sax->startDocument = on_start_document;
     parser->sax->startElementNs = on_start_element;
     parser->sax->endElementNs = on_end_element;
     parser->sax->internalSubset = on_doctype;
@@ -166,11 +197,6 @@ gantry_xml_parse(const char *text, gsize length, const char *name, GError **erro
     ok = xml->doc && parser->wellFormed && !parse.message && xmlDocGetRootElement(xml->doc);
     if (!ok) {
         set_parse_error(error, name, parser, &parse);
-    } else if (!is_utf8_declared(xml->doc)) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: encoding '%2$s'; only UTF-8 is accepted"), name,
-                    (const char *)xml->doc->encoding);
-        ok = FALSE;
     }
     xmlFreeParserCtxt(parser);
     return ok ? g_steal_pointer(&xml) : NULL;
@@ -217,6 +243,12 @@ gantry_xml_span(const GantryXml *xml, const xmlNode *element)
 
     g_assert(element->type == XML_ELEMENT_NODE && index >= 1 && index <= xml->spans->len);
     return &g_array_index(xml->spans, GantryXmlSpan, index - 1);
+}
+
+int
+gantry_xml_line(const GantryXml *xml, const xmlNode *element)
+{
+    return gantry_xml_span(xml, element)->line;
 }
 
 static gboolean

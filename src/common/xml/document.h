@@ -13,7 +13,8 @@
 typedef struct GantryXml GantryXml;
 
 #define GANTRY_XML_MAX_BYTES (4 * 1024 * 1024)
-#define GANTRY_XML_MAX_DEPTH 64
+/* As libxml2 itself, hence libvirt: a disk may have 200 backing stores, each within the other. */
+#define GANTRY_XML_MAX_DEPTH 256
 
 /**
  * gantry_xml_parse:
@@ -33,6 +34,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(GantryXml, gantry_xml_free)
 xmlNode *gantry_xml_root(GantryXml *xml);
 const char *gantry_xml_name(const GantryXml *xml);
 const char *gantry_xml_text(const GantryXml *xml, gsize *ret_length);
+
+/* The line that @element's start tag begins on. */
+int gantry_xml_line(const GantryXml *xml, const xmlNode *element);
 
 /* First child element of @parent named @name in namespace @uri (NULL: none), after @previous if
  * that is not NULL. */
@@ -65,7 +69,8 @@ void gantry_xml_edit_set_attribute(GantryXmlEdit *edit, const xmlNode *element, 
 /* Replaces the whole element, tags included, by @fragment ("" removes it). */
 void gantry_xml_edit_replace(GantryXmlEdit *edit, const xmlNode *element, const char *fragment);
 
-/* Puts @fragment in as @parent's last content; an empty-element tag is opened up. */
+/* Puts @fragment in as @parent's last content, behind earlier ones; an empty-element tag is opened
+ * up. */
 void gantry_xml_edit_append(GantryXmlEdit *edit, const xmlNode *parent, const char *fragment);
 
 gsize gantry_xml_edit_count(const GantryXmlEdit *edit);
@@ -74,6 +79,7 @@ gsize gantry_xml_edit_count(const GantryXmlEdit *edit);
  * gantry_xml_edit_apply:
  *
  * Returns: (transfer full): the new text. NULL with GANTRY_ERROR_CONFLICT where two edits overlap,
- * _INVALID where the result is no longer well formed (a fragment was broken).
+ * or what gantry_xml_parse() says of the result: _INVALID where it is no longer well formed (a
+ * fragment was broken, an attribute was added twice), _LIMIT where it has become too large.
  */
 char *gantry_xml_edit_apply(GantryXmlEdit *edit, gsize *ret_length, GError **error);

@@ -8,6 +8,7 @@ typedef struct {
     gsize start;   /* its '<' */
     gsize tag_end; /* the '>' or '/>' of its start tag */
     gsize end;     /* just behind it */
+    int line;      /* that it starts on */
 } GantryXmlSpan;
 
 struct GantryXml {

@@ -11,6 +11,7 @@
 
 #include "gantry-schemas.h"
 
+#include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 
@@ -53,52 +54,81 @@ gantry_extension_by_feature(const GantryExtension *const *extensions, const char
     return NULL;
 }
 
-/* Every element in a urn:gantry: namespace must be the root of a known extension, and each may
- * stand there once. */
+static void
+set_unknown_uri_error(GError **error, const GantryExtension *const *extensions, const char *where,
+                      const char *uri)
+{
+    g_autoptr(GPtrArray) known = g_ptr_array_new();
+    g_autofree char *excerpt = gantry_excerpt(uri);
+    g_autofree char *all = NULL;
+    const char *nearest;
+
+    for (const GantryExtension *const *e = extensions; *e; e++) {
+        g_ptr_array_add(known, (gpointer)(*e)->uri);
+    }
+    g_ptr_array_add(known, NULL);
+    all = g_strjoinv(", ", (char **)known->pdata);
+    nearest = gantry_nearest_word(uri, (const char *const *)known->pdata);
+    if (nearest) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s: unknown namespace '%2$s'; did you mean '%3$s'? (known: %4$s)"), where,
+                    excerpt, nearest, all);
+    } else {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s: unknown namespace '%2$s' (known: %3$s)"), where, excerpt, all);
+    }
+}
+
+/* An element in a urn:gantry: namespace must be the root of a known extension. */
+static const GantryExtension *
+find_owner(const GantryExtension *const *extensions, GantryXml *domain, const xmlNode *node,
+           GError **error)
+{
+    const char *uri = (const char *)node->ns->href;
+    g_autofree char *name = gantry_excerpt((const char *)node->name);
+    g_autofree char *where = g_strdup_printf("%s:%d: <%s>", gantry_xml_name(domain),
+                                             gantry_xml_line(domain, node), name);
+
+    for (const GantryExtension *const *e = extensions; *e; e++) {
+        if (!g_str_equal((*e)->uri, uri)) {
+            continue;
+        }
+        if (!g_str_equal((*e)->root->name, node->name)) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                        _("%1$s: the element of namespace '%2$s' is <%3$s>"), where, uri,
+                        (*e)->root->name);
+            return NULL;
+        }
+        return *e;
+    }
+    set_unknown_uri_error(error, extensions, where, uri);
+    return NULL;
+}
+
+/* Each may stand there once. */
 static gboolean
 check_namespaces(const GantryExtension *const *extensions, GantryXml *domain, GError **error)
 {
     const xmlNode *metadata = gantry_xml_path(domain, "metadata");
-    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 
     for (const xmlNode *node = metadata ? metadata->children : NULL; node; node = node->next) {
-        const char *uri =
-            node->type == XML_ELEMENT_NODE && node->ns ? (const char *)node->ns->href : "";
-        const GantryExtension *owner = NULL;
+        const GantryExtension *owner;
 
-        if (!g_str_has_prefix(uri, GANTRY_EXTENSION_URI_PREFIX)) {
+        if (node->type != XML_ELEMENT_NODE || !node->ns ||
+            !g_str_has_prefix((const char *)node->ns->href, GANTRY_EXTENSION_URI_PREFIX)) {
             continue;
         }
-        for (const GantryExtension *const *e = extensions; *e && !owner; e++) {
-            owner = g_str_equal((*e)->uri, uri) ? *e : NULL;
-        }
+        owner = find_owner(extensions, domain, node, error);
         if (!owner) {
-            g_autoptr(GPtrArray) known = g_ptr_array_new();
-            g_autofree char *all = NULL;
-
-            for (const GantryExtension *const *e = extensions; *e; e++) {
-                g_ptr_array_add(known, (gpointer)(*e)->uri);
-            }
-            g_ptr_array_add(known, NULL);
-            all = g_strjoinv(", ", (char **)known->pdata);
-            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                        _("%1$s:%2$ld: <%3$s>: unknown namespace '%4$s' (known: %5$s)"),
-                        gantry_xml_name(domain), xmlGetLineNo(node), (const char *)node->name, uri,
-                        all);
             return FALSE;
         }
-        if (!g_str_equal(owner->root->name, node->name)) {
+        if (!g_hash_table_add(seen, (gpointer)owner)) {
             g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                        _("%1$s:%2$ld: <%3$s>: the element of namespace '%4$s' is <%5$s>"),
-                        gantry_xml_name(domain), xmlGetLineNo(node), (const char *)node->name, uri,
-                        owner->root->name);
-            return FALSE;
-        }
-        if (!g_hash_table_add(seen, (gpointer)uri)) {
-            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                        _("%1$s:%2$ld: <%3$s>: a second element of namespace '%4$s'; only one is "
+                        _("%1$s:%2$d: <%3$s>: a second element of namespace '%4$s'; only one is "
                           "allowed"),
-                        gantry_xml_name(domain), xmlGetLineNo(node), (const char *)node->name, uri);
+                        gantry_xml_name(domain), gantry_xml_line(domain, node), owner->root->name,
+                        owner->uri);
             return FALSE;
         }
     }
@@ -123,7 +153,9 @@ keep_first(void *data, xmlErrorPtr problem)
     char **message = data;
 
     if (!*message && problem->message) {
-        *message = g_strstrip(g_strdup(problem->message));
+        g_autofree char *text = g_strchomp(g_strdup(problem->message));
+
+        *message = gantry_excerpt(text);
     }
 }
 
@@ -156,8 +188,8 @@ check_schema(const GantryExtension *extension, GantryXml *domain, const xmlNode 
     xmlRelaxNGFree(schema);
     if (result != 0) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s:%2$ld: <%3$s>: does not match the schema %4$s.rng: %5$s"),
-                    gantry_xml_name(domain), xmlGetLineNo(node), (const char *)node->name,
+                    _("%1$s:%2$d: <%3$s>: does not match the schema %4$s.rng: %5$s"),
+                    gantry_xml_name(domain), gantry_xml_line(domain, node), extension->root->name,
                     extension->feature, message ? message : "");
         return FALSE;
     }

@@ -78,20 +78,29 @@ canonical_names(const GantryField *field, const char *text)
     return g_strjoinv(",", names);
 }
 
+/* XML can hold it, and a line of a terminal or a log. */
+static gboolean
+is_one_line(const char *text)
+{
+    if (!g_utf8_validate(text, -1, NULL)) {
+        return FALSE;
+    }
+    for (; *text; text = g_utf8_next_char(text)) {
+        gunichar c = g_utf8_get_char(text);
+
+        if (g_unichar_iscntrl(c) || c == 0xfffe || c == 0xffff) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 static char *
 canonical_text(const GantryField *field, const char *text)
 {
-    const char *at = text;
+    glong length = is_one_line(text) ? g_utf8_strlen(text, -1) : 0;
 
-    if (*text == '\0' || !g_utf8_validate(text, -1, NULL) || g_utf8_strlen(text, -1) > MAX_TEXT) {
-        return NULL;
-    }
-    for (; *at; at = g_utf8_next_char(at)) {
-        if (g_unichar_iscntrl(g_utf8_get_char(at))) {
-            return NULL;
-        }
-    }
-    return g_strdup(text);
+    return length > 0 && length <= MAX_TEXT ? g_strdup(text) : NULL;
 }
 
 static char *
@@ -99,19 +108,11 @@ canonical_path(const GantryField *field, const char *text)
 {
     g_auto(GStrv) parts = NULL;
 
-    if (text[0] != '/' || strlen(text) > MAX_PATH) {
+    if (text[0] != '/' || strlen(text) > MAX_PATH || !is_one_line(text)) {
         return NULL;
-    }
-    for (const char *at = text; *at; at++) {
-        if (g_ascii_iscntrl(*at)) {
-            return NULL;
-        }
     }
     parts = g_strsplit(text, "/", -1);
-    if (g_strv_contains((const char *const *)parts, "..")) {
-        return NULL;
-    }
-    return g_strdup(text);
+    return g_strv_contains((const char *const *)parts, "..") ? NULL : g_strdup(text);
 }
 
 static char *
@@ -170,9 +171,10 @@ gantry_field_canonical(const GantryField *field, const char *text, const char *w
 
     if (!canonical) {
         g_autofree char *allowed = gantry_field_allowed(field);
+        g_autofree char *excerpt = gantry_excerpt(text);
 
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("%1$s is '%2$s'; allowed: %3$s"),
-                    where, text, allowed);
+                    where, excerpt, allowed);
     }
     return canonical;
 }

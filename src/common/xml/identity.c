@@ -60,9 +60,11 @@ gantry_domain_identity_read(GantryXml *domain, GantryDomainIdentity *ret_identit
     const xmlNode *instance;
 
     if (root->ns || !g_str_equal(root->name, "domain")) {
+        g_autofree char *name = gantry_excerpt((const char *)root->name);
+
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("%1$s: the root element is <%2$s>, not <domain>"), gantry_xml_name(domain),
-                    (const char *)root->name);
+                    name);
         return FALSE;
     }
     instance = gantry_nova_instance(domain, &uri);

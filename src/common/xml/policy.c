@@ -13,6 +13,7 @@
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 
+#define MAX_FILES      1000
 #define MAX_RULES      1000
 #define SECTION_PREFIX "policy "
 #define MATCH_PREFIX   "match_"
@@ -56,6 +57,12 @@ gantry_policy_load(const char *directory, const GantryExtension *const *extensio
     if (!paths) {
         return NULL;
     }
+    if (g_strv_length(paths) > MAX_FILES) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_LIMIT,
+                    _("%1$s: %2$u files; at most %3$d are read"), directory, g_strv_length(paths),
+                    MAX_FILES);
+        return NULL;
+    }
     policy = g_new0(GantryPolicy, 1);
     policy->rules = g_ptr_array_new_with_free_func(rule_free);
     for (char **path = paths; *path; path++) {
@@ -82,7 +89,9 @@ rule_matches(const Rule *rule, const GantryDomainIdentity *identity)
                                   identity->name};
 
     for (guint i = 0; i < G_N_ELEMENTS(values); i++) {
-        if (rule->patterns[i] && fnmatch(rule->patterns[i], values[i], FNM_NOESCAPE) != 0) {
+        /* What the domain does not have matches no pattern, not even "*". */
+        if (rule->patterns[i] &&
+            (*values[i] == '\0' || fnmatch(rule->patterns[i], values[i], FNM_NOESCAPE) != 0)) {
             return FALSE;
         }
     }

@@ -148,6 +148,7 @@ gantry_key_value_parse(const GantryExtension *const *extensions, const char *key
                        const char *where, const char *origin, GError **error)
 {
     g_autoptr(GPtrArray) known = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *excerpt = NULL;
     const char *nearest;
 
     for (const GantryExtension *const *e = extensions; *e; e++) {
@@ -174,16 +175,31 @@ gantry_key_value_parse(const GantryExtension *const *extensions, const char *key
             return pair;
         }
     }
+    excerpt = gantry_excerpt(key);
     g_ptr_array_add(known, NULL);
     nearest = gantry_nearest_word(key, (const char *const *)known->pdata);
     if (nearest) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: unknown key '%2$s'; did you mean '%3$s'?"), where, key, nearest);
+                    _("%1$s: unknown key '%2$s'; did you mean '%3$s'?"), where, excerpt, nearest);
     } else {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: unknown key '%2$s'; gantry(7) lists the keys"), where, key);
+                    _("%1$s: unknown key '%2$s'; gantry(7) lists the keys"), where, excerpt);
     }
     return NULL;
+}
+
+/* Whether the last pair's field is also another's. */
+static gboolean
+gives_twice(const GPtrArray *pairs)
+{
+    const GantryKeyValue *last = pairs->pdata[pairs->len - 1];
+
+    for (guint i = 0; i + 1 < pairs->len; i++) {
+        if (((const GantryKeyValue *)pairs->pdata[i])->field == last->field) {
+            return TRUE;
+        }
+    }
+    return FALSE;
 }
 
 /* The "gantry:" extra specs of the flavor that Nova (32 and later) wrote into the domain. */
@@ -201,6 +217,7 @@ read_extra_specs(const GantryExtension *const *extensions, GantryXml *domain, GE
          spec; spec = gantry_xml_next_child(node, spec, uri, "extraSpec")) {
         g_autofree char *name = gantry_xml_attribute(spec, "name");
         g_autofree char *text = gantry_xml_content(spec);
+        g_autofree char *excerpt = NULL;
         g_autofree char *where = NULL;
         g_autofree char *origin = NULL;
         GantryKeyValue *pair;
@@ -208,15 +225,21 @@ read_extra_specs(const GantryExtension *const *extensions, GantryXml *domain, GE
         if (!name || !g_str_has_prefix(name, NOVA_KEY_PREFIX)) {
             continue;
         }
-        where = g_strdup_printf(_("%1$s:%2$ld: Nova extra spec %3$s"), gantry_xml_name(domain),
-                                xmlGetLineNo(spec), name);
-        origin = g_strdup_printf(_("extra spec %s"), name);
+        excerpt = gantry_excerpt(name);
+        where = g_strdup_printf(_("%1$s:%2$d: Nova extra spec %3$s"), gantry_xml_name(domain),
+                                gantry_xml_line(domain, spec), excerpt);
+        origin = g_strdup_printf(_("extra spec %s"), excerpt);
         pair = gantry_key_value_parse(extensions, name + strlen(NOVA_KEY_PREFIX), text, where,
                                       origin, error);
         if (!pair) {
             return NULL;
         }
         g_ptr_array_add(pairs, pair);
+        if (gives_twice(pairs)) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("%s: stands there twice"),
+                        where);
+            return NULL;
+        }
     }
     return g_steal_pointer(&pairs);
 }

@@ -45,8 +45,10 @@ typedef struct GantryPolicy GantryPolicy;
  * @directory: e.g. "/etc/gantry/policy.d"; absent or empty is fine
  *
  * A file holds sections "[policy NAME]". Keys match_flavor, match_project, match_instance,
- * match_domain (shell patterns; all that are given must match; at least one must be given) and
- * FEATURE.KEY. Unknown keys and bad values: GANTRY_ERROR_INVALID naming file, section and key.
+ * match_domain (shell patterns; all that are given must match; at least one must be given; what a
+ * domain does not have, as a flavor without Nova, matches nothing) and FEATURE.KEY. At most 1000
+ * files and 1000 sections (GANTRY_ERROR_LIMIT). Unknown keys and bad values: GANTRY_ERROR_INVALID
+ * naming file, section and key.
  */
 GantryPolicy *gantry_policy_load(const char *directory, const GantryExtension *const *extensions,
                                  GError **error);

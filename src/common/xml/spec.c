@@ -27,7 +27,7 @@ gantry_element_read(GantryXml *xml, const xmlNode *node, const char *uri,
     g_autoptr(GantryElement) element = gantry_element_new(spec);
     g_autofree char *where = NULL;
 
-    element->line = (int)xmlGetLineNo(node);
+    element->line = gantry_xml_line(xml, node);
     where = g_strdup_printf("%s:%d: <%s>", gantry_xml_name(xml), element->line, spec->name);
     if (!read_attributes(element, node, where, error) ||
         !read_content(element, xml, node, uri, where, error)) {
@@ -115,6 +115,30 @@ gantry_element_bool(const GantryElement *element, const char *name)
 }
 
 gboolean
+gantry_element_check_unique(const GantryElement *element, const char *child_name, const char *name,
+                            const char *where, GError **error)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < element->children->len; i++) {
+        const GantryElement *child = element->children->pdata[i];
+        const char *value;
+
+        if (!g_str_equal(child->spec->name, child_name)) {
+            continue;
+        }
+        value = gantry_element_string(child, name);
+        if (value && !g_hash_table_add(seen, (gpointer)value)) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                        _("%1$s: two <%2$s> elements with %3$s='%4$s'"), where, child_name, name,
+                        value);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+gboolean
 gantry_element_has(const GantryElement *element, const char *name)
 {
     gssize index = find_field(element->spec, name);
@@ -162,6 +186,7 @@ static void
 set_unknown_error(GError **error, const char *where, const char *what, const char *name,
                   GPtrArray *known)
 {
+    g_autofree char *excerpt = gantry_excerpt(name);
     g_autofree char *all = NULL;
     const char *nearest;
 
@@ -171,13 +196,13 @@ set_unknown_error(GError **error, const char *where, const char *what, const cha
     if (nearest) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("%1$s: no %2$s '%3$s' here; did you mean '%4$s'? (known: %5$s)"), where, what,
-                    name, nearest, all);
+                    excerpt, nearest, all);
     } else if (*all) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: no %2$s '%3$s' here (known: %4$s)"), where, what, name, all);
+                    _("%1$s: no %2$s '%3$s' here (known: %4$s)"), where, what, excerpt, all);
     } else {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: no %2$s '%3$s' here; there may be none"), where, what, name);
+                    _("%1$s: no %2$s '%3$s' here; there may be none"), where, what, excerpt);
     }
 }
 
@@ -236,22 +261,44 @@ find_child_spec(const GantryElementSpec *spec, const xmlNode *node, const char *
     return NULL;
 }
 
+static guint
+count_children(const GantryElement *element, const GantryElementSpec *spec)
+{
+    guint count = 0;
+
+    for (guint i = 0; i < element->children->len; i++) {
+        const GantryElement *child = element->children->pdata[i];
+
+        count += child->spec == spec;
+    }
+    return count;
+}
+
+/* Looked at with every child, so that a flood of them ends early. */
 static gboolean
-check_occurrences(const GantryElement *element, const char *where, GError **error)
+check_most(const GantryElement *element, const GantryElementSpec *spec, const char *where,
+           GError **error)
+{
+    guint most = MAX(spec->max_occurs, 1);
+
+    if (count_children(element, spec) > most) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s: more than %2$u elements <%3$s>"), where, most, spec->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+check_least(const GantryElement *element, const char *where, GError **error)
 {
     for (const GantryElementSpec *const *spec = element->spec->children; spec && *spec; spec++) {
-        guint most = MAX((*spec)->max_occurs, 1);
-        guint count = 0;
+        guint count = count_children(element, *spec);
 
-        for (guint i = 0; i < element->children->len; i++) {
-            const GantryElement *child = element->children->pdata[i];
-
-            count += child->spec == *spec;
-        }
-        if (count < (*spec)->min_occurs || count > most) {
+        if (count < (*spec)->min_occurs) {
             g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                        _("%1$s: %2$u elements <%3$s>; allowed: %4$u to %5$u"), where, count,
-                        (*spec)->name, (*spec)->min_occurs, most);
+                        _("%1$s: %2$u elements <%3$s>; at least %4$u must be given"), where, count,
+                        (*spec)->name, (*spec)->min_occurs);
             return FALSE;
         }
     }
@@ -259,53 +306,60 @@ check_occurrences(const GantryElement *element, const char *where, GError **erro
 }
 
 static gboolean
+read_child(GantryElement *element, GantryXml *xml, const xmlNode *node, const char *uri,
+           const char *where, GError **error)
+{
+    const GantryElementSpec *spec = find_child_spec(element->spec, node, uri);
+    GantryElement *child;
+
+    if (!spec) {
+        g_autoptr(GPtrArray) known = g_ptr_array_new();
+
+        for (const GantryElementSpec *const *s = element->spec->children; s && *s; s++) {
+            g_ptr_array_add(known, (gpointer)(*s)->name);
+        }
+        set_unknown_error(error, where, _("element"), (const char *)node->name, known);
+        return FALSE;
+    }
+    child = gantry_element_read(xml, node, uri, spec, error);
+    if (!child) {
+        return FALSE;
+    }
+    g_ptr_array_add(element->children, child);
+    return check_most(element, spec, where, error);
+}
+
+static gboolean
 read_content(GantryElement *element, GantryXml *xml, const xmlNode *node, const char *uri,
              const char *where, GError **error)
 {
     const GantryElementSpec *spec = element->spec;
-    g_autofree char *text = NULL;
 
     for (const xmlNode *child = node->children; child; child = child->next) {
-        const GantryElementSpec *child_spec;
-        GantryElement *read;
+        gboolean is_text = child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE;
 
-        if (child->type != XML_ELEMENT_NODE) {
-            gboolean is_text =
-                child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE;
-
-            if (is_text && !spec->content && !xmlIsBlankNode(child)) {
-                g_autofree char *stray = g_strstrip(g_strndup((const char *)child->content, 80));
-
-                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                            _("%1$s: text '%2$s' is not allowed here"), where, stray);
+        if (child->type == XML_ELEMENT_NODE) {
+            if (!read_child(element, xml, child, uri, where, error)) {
                 return FALSE;
             }
-            continue;
-        }
-        child_spec = find_child_spec(spec, child, uri);
-        if (!child_spec) {
-            g_autoptr(GPtrArray) known = g_ptr_array_new();
+        } else if (is_text && !spec->content && !xmlIsBlankNode(child)) {
+            g_autofree char *text = g_strstrip(g_strdup((const char *)child->content));
+            g_autofree char *stray = gantry_excerpt(text);
 
-            for (const GantryElementSpec *const *s = spec->children; s && *s; s++) {
-                g_ptr_array_add(known, (gpointer)(*s)->name);
-            }
-            set_unknown_error(error, where, _("element"), (const char *)child->name, known);
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                        _("%1$s: text '%2$s' is not allowed here"), where, stray);
             return FALSE;
         }
-        read = gantry_element_read(xml, child, uri, child_spec, error);
-        if (!read) {
-            return FALSE;
-        }
-        g_ptr_array_add(element->children, read);
     }
     if (spec->content) {
-        text = gantry_xml_content(node);
+        g_autofree char *text = gantry_xml_content(node);
+
         element->content = gantry_field_canonical(spec->content, text, where, error);
         if (!element->content) {
             return FALSE;
         }
     }
-    return check_occurrences(element, where, error);
+    return check_least(element, where, error);
 }
 
 static void

@@ -105,3 +105,8 @@ gboolean gantry_element_has(const GantryElement *element,
 
 /* Stores canonical text (copied); NULL unsets. */
 void gantry_element_set(GantryElement *element, const char *name, const char *canonical);
+
+/* For validate(): FALSE with GANTRY_ERROR_CONFLICT where two children named @child_name have the
+ * same value of their field @name. */
+gboolean gantry_element_check_unique(const GantryElement *element, const char *child_name,
+                                     const char *name, const char *where, GError **error);
