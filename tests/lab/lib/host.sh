@@ -75,7 +75,7 @@ lab_up() {
 start_switch() {
     local pid own
     own=$(readlink /proc/self/ns/net)
-    setsid unshare --net sleep infinity </dev/null >/dev/null 2>&1 &
+    setsid unshare --net bash -c 'exec -a "$0" sleep infinity' "gantry-lab-$LAB_NAME-switch" </dev/null >/dev/null 2>&1 &
     pid=$!
     remember_process switch $pid
     wait_until 5 "the switch's network namespace" in_other_netns "$pid" "$own"
@@ -107,7 +107,7 @@ start_lxcfs() {
         cd "$2/root"
         pivot_root . old
         umount -l /old
-        exec lxcfs -f -l /var/lib/lxcfs' lxcfs "$root" "$STATE/lxcfs" </dev/null >"$STATE/lxcfs/log" 2>&1 &
+        exec -a "$0" lxcfs -f -l /var/lib/lxcfs' "gantry-lab-$LAB_NAME-lxcfs" "$root" "$STATE/lxcfs" </dev/null >"$STATE/lxcfs/log" 2>&1 &
     remember_process lxcfs $!
     wait_until 10 "lxcfs" lxcfs_answers || { cat "$STATE/lxcfs/log" >&2; die "lxcfs did not start"; }
 }
