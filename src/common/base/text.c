@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/base/text.h"
+
+#define MAX_CHARACTERS 128
+
+static gboolean
+is_harmless(gunichar c)
+{
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_CONTROL:
+    case G_UNICODE_FORMAT: /* has the marks of direction */
+    case G_UNICODE_LINE_SEPARATOR:
+    case G_UNICODE_PARAGRAPH_SEPARATOR:
+    case G_UNICODE_PRIVATE_USE:
+    case G_UNICODE_SURROGATE:
+    case G_UNICODE_UNASSIGNED:
+        return FALSE;
+    default:
+        return c != '\\';
+    }
+}
+
+char *
+gantry_printable(const char *text)
+{
+    GString *out = g_string_new(NULL);
+
+    for (guint n = 0; *text; n++) {
+        gunichar c = g_utf8_get_char_validated(text, -1);
+
+        if (n == MAX_CHARACTERS) {
+            g_string_append(out, "...");
+            break;
+        }
+        if (c == (gunichar)-1 || c == (gunichar)-2) {
+            g_string_append_printf(out, "\\x%02x", (guchar)*text);
+            text++;
+            continue;
+        }
+        if (is_harmless(c)) {
+            g_string_append_unichar(out, c);
+        } else {
+            g_string_append_printf(out, c < 0x80 ? "\\x%02x" : "\\u{%04x}", c);
+        }
+        text = g_utf8_next_char(text);
+    }
+    return g_string_free(out, FALSE);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * gantry_printable:
+ * @text: a name that somebody else chose, in whatever encoding
+ *
+ * For terminals and lists: control characters, characters that change the direction of writing or
+ * break lines, backslashes and bytes that are no UTF-8 become \xNN or \u{NNNN}; what is longer than
+ * 128 characters is cut, with "..." after it. All else stays as it is.
+ *
+ * Returns: (transfer full): never NULL.
+ */
+char *gantry_printable(const char *text);

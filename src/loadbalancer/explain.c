@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The planner's answers as sentences. */
+#include "loadbalancer/planner.h"
+
+#include "common/base/i18n.h"
+#include "common/base/text.h"
+
+static double
+percent(double load)
+{
+    return load * 100;
+}
+
+static double
+mib(guint64 bytes)
+{
+    return (double)bytes / (1024 * 1024);
+}
+
+static char *
+host_name(const LbState *state, guint host)
+{
+    return gantry_printable(host == LB_NO_HOST ? "?" : lb_state_host(state, host)->name);
+}
+
+char *
+lb_plan_explain(const LbPlan *plan, const LbState *state, const LbPolicy *policy)
+{
+    switch (plan->outcome) {
+    case LB_REASON_MOVE:
+        return g_strdup_printf(dngettext("gantry", "%u move relieves an overloaded host.",
+                                         "%u moves relieve overloaded hosts.", plan->moves->len),
+                               plan->moves->len);
+    case LB_REASON_BALANCED:
+        return g_strdup_printf(_("Nothing to do: no host is over %.0f %%."),
+                               percent(policy->threshold));
+    case LB_REASON_NOT_OVERCOMMITTED:
+        return g_strdup(
+            _("Nothing to do: no host over the threshold has more running VMs than cores."));
+    case LB_REASON_NO_VM:
+        return g_strdup(_("Nothing to do: on no overloaded host is there a VM that may move and "
+                          "whose leaving suffices."));
+    case LB_REASON_NO_TARGET:
+        return g_strdup(
+            _("Nothing to do: no host can take any of the VMs whose leaving would suffice."));
+    default:
+        return g_strdup(_("Nothing to do: there are no fresh numbers of any host."));
+    }
+}
+
+char *
+lb_verdict_explain(const LbPlan *plan, const LbState *state, const LbPolicy *policy, guint host)
+{
+    const LbVerdict *verdict = &g_array_index(plan->verdicts, LbVerdict, host);
+    const LbHost *at = lb_state_host(state, host);
+    const char *reason = at->status_reason ? at->status_reason : "";
+
+    switch (verdict->reason) {
+    case LB_REASON_UNREACHABLE:
+        return g_strdup_printf(_("unreachable: %s"), reason);
+    case LB_REASON_STALE:
+        return g_strdup_printf(_("its numbers are old: %s"), reason);
+    case LB_REASON_BELOW_THRESHOLD:
+        return g_strdup_printf(_("not over %.0f %%"), percent(policy->threshold));
+    case LB_REASON_NOT_OVERCOMMITTED:
+        return g_strdup_printf(
+            _("over %1$.0f %%, but not more running VMs (%2$u) than cores (%3$u)"),
+            percent(policy->threshold), verdict->n_running, at->n_cores);
+    case LB_REASON_RELIEVED:
+        return g_strdup(_("overloaded; a move will relieve it"));
+    case LB_REASON_NO_VM:
+        return g_strdup(_("overloaded, but none of its VMs may move and suffices alone"));
+    default:
+        return g_strdup(_("overloaded, but no host can take what would suffice"));
+    }
+}
+
+char *
+lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const LbPolicy *policy)
+{
+    const LbHost *source = lb_state_host(state, candidate->source);
+    const LbHost *target =
+        candidate->target == LB_NO_HOST ? NULL : lb_state_host(state, candidate->target);
+    const LbVm *vm = lb_host_vm(source, candidate->vm);
+    g_autofree char *from = host_name(state, candidate->source);
+    g_autofree char *to = host_name(state, candidate->target);
+    g_autofree char *other = host_name(state, candidate->other);
+    g_autofree char *group = gantry_printable(vm->group ? vm->group : "");
+
+    switch (candidate->reason) {
+    case LB_REASON_CHOSEN:
+    case LB_REASON_FEASIBLE:
+        return g_strdup_printf(_("then %1$s has %2$.1f %% and %3$s %4$.1f %%"), from,
+                               percent(candidate->source_after), to,
+                               percent(candidate->target_after));
+    case LB_REASON_TARGET_STALE:
+        return g_strdup_printf(_("the numbers of %1$s are old: %2$s"), to,
+                               target->status_reason ? target->status_reason : "");
+    case LB_REASON_TARGET_UNREACHABLE:
+        return g_strdup_printf(_("%1$s is unreachable: %2$s"), to,
+                               target->status_reason ? target->status_reason : "");
+    case LB_REASON_TARGET_CLOSED:
+        return g_strdup_printf(_("nothing can move to %1$s: %2$s"), to, target->closed_reason);
+    case LB_REASON_TARGET_TAKEN:
+        return g_strdup_printf(_("%s takes part in another move of this pass"), to);
+    case LB_REASON_TARGET_WOULD_EXCEED:
+        return g_strdup_printf(_("%1$s would have %2$.1f %%, over %3$.0f %%"), to,
+                               percent(candidate->target_after), percent(policy->threshold));
+    case LB_REASON_TARGET_MEMORY:
+        return g_strdup_printf(
+            _("%1$s has %2$.0f MiB available; %3$.0f are needed and %4$.0f stay in reserve"), to,
+            mib(target->memory_available_bytes), mib(vm->memory_bytes),
+            mib(policy->memory_reserve_bytes));
+    case LB_REASON_AFFINITY:
+        return g_strdup_printf(_("its group '%1$s' stays together, and has a VM on %2$s"), group,
+                               other);
+    case LB_REASON_ANTI_AFFINITY:
+        return g_strdup_printf(_("its group '%1$s' stays apart, and has a VM on %2$s"), group,
+                               other);
+    case LB_REASON_SETTINGS_INVALID:
+        return g_strdup_printf(_("its settings are wrong: %s"), vm->settings_error);
+    case LB_REASON_NOT_MOVABLE:
+        return g_strdup(_("its settings say movable='no'"));
+    case LB_REASON_NOVA_MANAGED:
+        return g_strdup(_("it is Nova's: moved behind Nova's back it would be started a second "
+                          "time later"));
+    case LB_REASON_UNMEASURED:
+        return g_strdup(_("its load is not known yet"));
+    case LB_REASON_DUPLICATE:
+        return g_strdup(_("it runs on more than one host: find out which one is right, and end "
+                          "the other"));
+    case LB_REASON_SOURCE_STAYS_OVER:
+        return g_strdup_printf(_("without it %1$s still has %2$.1f %%, not below %3$.0f %%"), from,
+                               percent(candidate->source_after), percent(policy->threshold));
+    default:
+        return g_strdup(lb_reason_name(candidate->reason));
+    }
+}

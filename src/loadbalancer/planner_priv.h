@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* For tests only: the planner without some of its rules, to see that a test misses each. */
+#include "loadbalancer/planner.h"
+
+typedef enum {
+    LB_RULE_SOURCE_OVER = 1 << 0,
+    LB_RULE_OVERCOMMIT = 1 << 1,
+    LB_RULE_TARGET_BEARS = 1 << 2,
+    LB_RULE_SOURCE_RELIEVED = 1 << 3,
+    LB_RULE_MEMORY = 1 << 4,
+    LB_RULE_MOVABLE = 1 << 5,
+    LB_RULE_NOVA = 1 << 6,
+    LB_RULE_SETTINGS = 1 << 7,
+    LB_RULE_AFFINITY = 1 << 8,
+    LB_RULE_ANTI_AFFINITY = 1 << 9,
+    LB_RULE_FRESH = 1 << 10, /* of the source and of the target */
+    LB_RULE_OPEN = 1 << 11,
+    LB_RULE_MEASURED = 1 << 12,
+    LB_RULE_DUPLICATE = 1 << 13,
+    LB_RULE_ONE_MOVE_A_HOST = 1 << 14,
+    LB_RULE_PRIORITY = 1 << 15,
+    LB_RULE_PEAK = 1 << 16,
+    LB_RULE_LEAST_MEMORY = 1 << 17,
+    LB_RULE_TIE_BREAK = 1 << 18,
+} LbRule;
+
+#define LB_N_RULES 19
+
+LbPlan *lb_plan_new_without(const LbState *state, const LbPolicy *policy, LbRule omitted);

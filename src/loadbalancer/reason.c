@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "loadbalancer/reason.h"
+
+const char *
+lb_reason_name(LbReason reason)
+{
+    static const char *const names[] = {
+        [LB_REASON_CHOSEN] = "chosen",
+        [LB_REASON_FEASIBLE] = "feasible",
+        [LB_REASON_TARGET_STALE] = "target-stale",
+        [LB_REASON_TARGET_UNREACHABLE] = "target-unreachable",
+        [LB_REASON_TARGET_CLOSED] = "target-closed",
+        [LB_REASON_TARGET_TAKEN] = "target-taken",
+        [LB_REASON_TARGET_WOULD_EXCEED] = "target-would-exceed",
+        [LB_REASON_TARGET_MEMORY] = "target-memory",
+        [LB_REASON_AFFINITY] = "affinity",
+        [LB_REASON_ANTI_AFFINITY] = "anti-affinity",
+        [LB_REASON_SETTINGS_INVALID] = "settings-invalid",
+        [LB_REASON_NOT_MOVABLE] = "not-movable",
+        [LB_REASON_NOVA_MANAGED] = "nova-managed",
+        [LB_REASON_UNMEASURED] = "unmeasured",
+        [LB_REASON_DUPLICATE] = "duplicate",
+        [LB_REASON_SOURCE_STAYS_OVER] = "source-stays-over",
+        [LB_REASON_STALE] = "stale",
+        [LB_REASON_UNREACHABLE] = "unreachable",
+        [LB_REASON_BELOW_THRESHOLD] = "below-threshold",
+        [LB_REASON_NOT_OVERCOMMITTED] = "not-overcommitted",
+        [LB_REASON_RELIEVED] = "relieved",
+        [LB_REASON_NO_VM] = "no-vm",
+        [LB_REASON_NO_TARGET] = "no-target",
+        [LB_REASON_MOVE] = "move",
+        [LB_REASON_BALANCED] = "balanced",
+        [LB_REASON_NO_DATA] = "no-data",
+    };
+
+    return names[reason];
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/* Why the planner did, or did not do, something. Each has a stable name for scripts. */
+typedef enum {
+    /* of a pair (VM, target) */
+    LB_REASON_CHOSEN,
+    LB_REASON_FEASIBLE, /* nothing speaks against it, but another pair is better */
+    LB_REASON_TARGET_STALE,
+    LB_REASON_TARGET_UNREACHABLE,
+    LB_REASON_TARGET_CLOSED,
+    LB_REASON_TARGET_TAKEN, /* takes part in another move of this pass */
+    LB_REASON_TARGET_WOULD_EXCEED,
+    LB_REASON_TARGET_MEMORY,
+    LB_REASON_AFFINITY,
+    LB_REASON_ANTI_AFFINITY,
+
+    /* of a VM on an overloaded host, whatever the target */
+    LB_REASON_SETTINGS_INVALID,
+    LB_REASON_NOT_MOVABLE,
+    LB_REASON_NOVA_MANAGED,
+    LB_REASON_UNMEASURED,
+    LB_REASON_DUPLICATE,
+    LB_REASON_SOURCE_STAYS_OVER,
+
+    /* of a host */
+    LB_REASON_STALE,
+    LB_REASON_UNREACHABLE,
+    LB_REASON_BELOW_THRESHOLD,
+    LB_REASON_NOT_OVERCOMMITTED,
+    LB_REASON_RELIEVED, /* a move is planned */
+    LB_REASON_NO_VM,    /* none of its VMs may move and suffices alone */
+    LB_REASON_NO_TARGET,
+
+    /* of a plan, besides some of a host's */
+    LB_REASON_MOVE,
+    LB_REASON_BALANCED,
+    LB_REASON_NO_DATA,
+} LbReason;
+
+/* "target-would-exceed" */
+const char *lb_reason_name(LbReason reason);
