@@ -32,7 +32,6 @@ static gint64 call_left_usec(const Call *call);
 static gboolean call_connect(Call *call, GError **error);
 static gboolean call_send(Call *call, GBytes *request, GError **error);
 static GByteArray *call_receive(Call *call, GError **error);
-static JsonNode *read_answer(const Call *call, const GByteArray *line, gint64 id, GError **error);
 
 JsonNode *
 gantry_rpc_call(const char *socket_path, const char *method, JsonNode *params, guint timeout_msec,
@@ -67,7 +66,9 @@ gantry_rpc_call(const char *socket_path, const char *method, JsonNode *params, g
         line = call_receive(&call, error);
     }
     g_clear_object(&call.socket); /* closes it */
-    return line ? read_answer(&call, line, id, error) : NULL;
+    return line
+               ? gantry_rpc_answer_read((const char *)line->data, line->len, id, socket_path, error)
+               : NULL;
 }
 
 static gint64
@@ -207,7 +208,7 @@ call_receive(Call *call, GError **error)
 /* Turns a JSON-RPC error object into @error. A daemon's refusal is its own sentence, with nothing
  * added. */
 static void
-take_error(const Call *call, JsonNode *node, GError **error)
+take_error(const char *from, JsonNode *node, GError **error)
 {
     JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
     const char *text = object ? gantry_rpc_member_string(object, "message") : NULL;
@@ -215,7 +216,7 @@ take_error(const Call *call, JsonNode *node, GError **error)
 
     if (!text || !gantry_rpc_member_int(object, "code", &code)) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
-                    _("%s answered an error without code or message"), call->path);
+                    _("%s answered an error without code or message"), from);
         return;
     }
     switch (code) {
@@ -224,35 +225,35 @@ take_error(const Call *call, JsonNode *node, GError **error)
         break;
     case GANTRY_RPC_INVALID_PARAMS:
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s does not accept the call: %2$s"), call->path, text);
+                    _("%1$s does not accept the call: %2$s"), from, text);
         break;
     case GANTRY_RPC_METHOD_NOT_FOUND:
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND,
-                    _("%1$s does not know the call: %2$s"), call->path, text);
+                    _("%1$s does not know the call: %2$s"), from, text);
         break;
     case GANTRY_RPC_PARSE_ERROR:
     case GANTRY_RPC_INVALID_REQUEST:
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
-                    _("%1$s does not understand us: %2$s"), call->path, text);
+                    _("%1$s does not understand us: %2$s"), from, text);
         break;
     default:
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_UNAVAILABLE, _("%1$s could not do it: %2$s"),
-                    call->path, text);
+                    from, text);
         break;
     }
 }
 
-static JsonNode *
-read_answer(const Call *call, const GByteArray *line, gint64 id, GError **error)
+JsonNode *
+gantry_rpc_answer_read(const char *line, gsize length, gint64 id, const char *from, GError **error)
 {
     g_autoptr(JsonNode) root = NULL;
     JsonObject *answer;
     JsonNode *result, *failure;
     gint64 got_id;
 
-    root = gantry_rpc_message_parse((const char *)line->data, line->len, error);
+    root = gantry_rpc_message_parse(line, length, error);
     if (!root) {
-        g_prefix_error(error, _("answer from %s: "), call->path);
+        g_prefix_error(error, _("answer from %s: "), from);
         return NULL;
     }
     answer = json_node_get_object(root);
@@ -260,16 +261,16 @@ read_answer(const Call *call, const GByteArray *line, gint64 id, GError **error)
     failure = json_object_get_member(answer, "error");
     if (g_strcmp0(gantry_rpc_member_string(answer, "jsonrpc"), "2.0") != 0 || !result == !failure) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
-                    _("%s answered something that is not JSON-RPC 2.0"), call->path);
+                    _("%s answered something that is not JSON-RPC 2.0"), from);
         return NULL;
     }
     if (!gantry_rpc_member_int(answer, "id", &got_id) || got_id != id) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
-                    _("%s answered another call than the one made"), call->path);
+                    _("%s answered another call than the one made"), from);
         return NULL;
     }
     if (failure) {
-        take_error(call, failure, error);
+        take_error(from, failure, error);
         return NULL;
     }
     return json_node_copy(result);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "common/rpc/wire_priv.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -8,11 +9,13 @@
 #include "common/base/i18n.h"
 
 static gboolean look_over(const char *text, gsize length, GError **error);
+static gboolean is_finite(JsonNode *node);
 
 JsonNode *
 gantry_rpc_message_parse(const char *text, gsize length, GError **error)
 {
     g_autoptr(JsonParser) parser = NULL;
+    g_autoptr(JsonNode) root = NULL;
     g_autoptr(GError) local = NULL;
 
     if (!look_over(text, length, error)) {
@@ -23,7 +26,13 @@ gantry_rpc_message_parse(const char *text, gsize length, GError **error)
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL, _("not JSON: %s"), local->message);
         return NULL;
     }
-    return json_parser_steal_root(parser);
+    root = json_parser_steal_root(parser);
+    if (!is_finite(root)) {
+        g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
+                            _("a number is too large to be represented"));
+        return NULL;
+    }
+    return g_steal_pointer(&root);
 }
 
 GBytes *
@@ -132,4 +141,28 @@ look_over(const char *text, gsize length, GError **error)
         return FALSE;
     }
     return TRUE;
+}
+
+/* json-glib reads 1e999 as infinity, and would write that as "inf", which is not JSON. */
+static gboolean
+is_finite(JsonNode *node)
+{
+    gboolean finite = TRUE;
+
+    if (JSON_NODE_HOLDS_OBJECT(node)) {
+        g_autoptr(GList) members = json_object_get_values(json_node_get_object(node));
+
+        for (GList *link = members; link && finite; link = link->next) {
+            finite = is_finite(link->data);
+        }
+    } else if (JSON_NODE_HOLDS_ARRAY(node)) {
+        JsonArray *array = json_node_get_array(node);
+
+        for (guint i = 0; i < json_array_get_length(array) && finite; i++) {
+            finite = is_finite(json_array_get_element(array, i));
+        }
+    } else if (json_node_get_value_type(node) == G_TYPE_DOUBLE) {
+        finite = isfinite(json_node_get_double(node));
+    }
+    return finite;
 }

@@ -31,6 +31,16 @@ JsonNode *gantry_rpc_message_parse(const char *text, gsize length, GError **erro
  */
 GBytes *gantry_rpc_message_format(JsonBuilder *builder, GError **error);
 
+/**
+ * gantry_rpc_answer_read:
+ * @line: what came back for the request @id, without its newline
+ * @from: the socket's path, for errors
+ *
+ * Returns: (transfer full): the result, or NULL as gantry_rpc_call().
+ */
+JsonNode *gantry_rpc_answer_read(const char *line, gsize length, gint64 id, const char *from,
+                                 GError **error);
+
 /* The member if it is there and a string; else NULL. (json_object_get_string_member() trusts its
  * input.) */
 const char *gantry_rpc_member_string(JsonObject *object, const char *name);

@@ -98,6 +98,8 @@ static const Case cases[] = {
     {"not-utf8", FAKE_ANSWER, "{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"result\":\"\xff\"}\n", PLENTY,
      GANTRY_ERROR_PROTOCOL, "not JSON"},
     {"array", FAKE_ANSWER, "[1]\n", PLENTY, GANTRY_ERROR_PROTOCOL, "not one JSON object"},
+    {"infinite", FAKE_ANSWER, "{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"result\":[{\"a\":-1e999}]}\n",
+     PLENTY, GANTRY_ERROR_PROTOCOL, "too large"},
     {"two", FAKE_ANSWER, "{}{}\n", PLENTY, GANTRY_ERROR_PROTOCOL, "not one JSON object"},
     {"wrong-id", FAKE_ANSWER, "{\"jsonrpc\":\"2.0\",\"id\":1@ID@,\"result\":1}\n", PLENTY,
      GANTRY_ERROR_PROTOCOL, "another call"},
