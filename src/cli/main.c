@@ -20,6 +20,7 @@ const CliCommand cli_commands[] = {
     {"explain", N_("Show each setting of a domain and where it comes from"), cli_explain,
      cli_explain_options},
     {"check", N_("Check this host's installation and configuration"), cli_check, cli_check_options},
+    {"balance", N_("Move domains away from overloaded hosts"), cli_balance, cli_balance_options},
     {NULL, NULL, NULL, NULL},
 };
 

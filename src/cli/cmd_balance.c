@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gantry balance: one pass of load-triggered migration. Measures all hosts, plans, shows the plan,
+ * and makes its moves one after the other.
+ */
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+#include "cli/balance_view.h"
+#include "common/base/i18n.h"
+#include "extensions/extensions.h"
+#include "gantry-config.h"
+#include "loadbalancer/actuator.h"
+#include "loadbalancer/collector.h"
+#include "loadbalancer/state_json.h"
+
+#define MIB (1024 * 1024)
+
+/* Besides those of cli.h. */
+enum {
+    BALANCE_EXIT_MOVE_FAILED =
+        10,                    /* the domain stays where it was, or its place is in the message */
+    BALANCE_EXIT_PARTIAL = 11, /* done, but not every host could be asked */
+};
+
+typedef struct {
+    gboolean once;
+    GStrv hosts;
+    double threshold;
+    guint64 memory_reserve_mib;
+    guint64 interval_msec;
+    guint64 host_timeout_msec;
+    guint64 timeout_msec;
+    char *policy_dir;
+    gboolean dry_run;
+    gboolean explain;
+    gboolean json;
+} BalanceOptions;
+
+const GantryOption cli_balance_options[] = {
+    {.name = "once",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, once),
+     .summary = N_("Make one pass and stop; must be given")},
+    {.name = "hosts",
+     .type = GANTRY_OPTION_LIST,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, hosts),
+     .metavar = "URI,URI...",
+     .summary = N_("libvirt URIs of the hosts; each must be reachable from the others, too")},
+    {.name = "threshold",
+     .type = GANTRY_OPTION_PERCENT,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, threshold),
+     .fallback = "80",
+     .min = 1,
+     .max = 100,
+     .metavar = "PERCENT",
+     .summary = N_("A host is overloaded when its CPU load is above this")},
+    {.name = "memory-reserve",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, memory_reserve_mib),
+     .fallback = "256",
+     .min = 0,
+     .max = 1048576,
+     .metavar = "MIB",
+     .summary = N_("Memory that stays free on a target")},
+    {.name = "interval",
+     .type = GANTRY_OPTION_DURATION,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, interval_msec),
+     .fallback = "2s",
+     .min = 100,
+     .max = 600 * 1000,
+     .metavar = "TIME",
+     .summary = N_("How long load is measured")},
+    {.name = "host-timeout",
+     .type = GANTRY_OPTION_DURATION,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, host_timeout_msec),
+     .fallback = "10s",
+     .min = 100,
+     .max = 600 * 1000,
+     .metavar = "TIME",
+     .summary = N_("Give up on a host that has not answered after TIME")},
+    {.name = "timeout",
+     .type = GANTRY_OPTION_DURATION,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, timeout_msec),
+     .fallback = "300s",
+     .min = 1000,
+     .max = 24 * 3600 * 1000.0,
+     .metavar = "TIME",
+     .summary = N_("Cancel a migration that has not ended after TIME")},
+    {.name = "policy-dir",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, policy_dir),
+     .fallback = GANTRY_CONFDIR "/policy.d",
+     .metavar = "DIR",
+     .summary = N_("Folder of the policy files")},
+    {.name = "dry-run",
+     .short_name = 'n',
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, dry_run),
+     .summary = N_("Show what would be moved, and move nothing")},
+    {.name = "explain",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, explain),
+     .summary = N_("Show every pair of VM and target, and why it was refused")},
+    {.name = "json",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(BalanceOptions, json),
+     .summary = N_("Print JSON")},
+    GANTRY_OPTION_END,
+};
+
+static const char balance_examples[] = N_(
+    "Examples:\n"
+    "  gantry balance --once --dry-run --explain --hosts qemu+ssh://a/system,qemu+ssh://b/system\n"
+    "  gantry balance --once --hosts qemu+tls://a/system --hosts qemu+tls://b/system\n");
+
+/* One move as it went; for JSON. */
+typedef struct {
+    const LbCandidate *move;
+    LbMoveResult result;
+    char *error; /* NULL: it worked */
+} Outcome;
+
+static void
+outcome_free(gpointer data)
+{
+    g_free(((Outcome *)data)->error);
+    g_free(data);
+}
+
+static Outcome *
+make_move(const BalanceOptions *options, const LbState *state, const LbCandidate *candidate)
+{
+    const LbHost *source = lb_state_host(state, candidate->source);
+    const LbHost *target = lb_state_host(state, candidate->target);
+    const LbVm *vm = lb_host_vm(source, candidate->vm);
+    const LbMove move = {
+        .source_uri = options->hosts[candidate->source],
+        .target_uri = options->hosts[candidate->target],
+        .uuid = vm->uuid,
+        .name = vm->name,
+        .max_downtime_msec = vm->max_downtime_msec,
+        .timeout_msec = (guint)options->timeout_msec,
+    };
+    Outcome *outcome = g_new0(Outcome, 1);
+    g_autoptr(GError) error = NULL;
+    BalanceBar bar;
+
+    outcome->move = candidate;
+    if (options->json) {
+        lb_move(&move, NULL, NULL, &outcome->result, &error);
+    } else {
+        balance_view_bar_begin(&bar, vm->name, source->name, target->name);
+        lb_move(&move, balance_view_bar_update, &bar, &outcome->result, &error);
+        balance_view_bar_end(&bar, error ? NULL : &outcome->result);
+    }
+    if (error) {
+        outcome->error = g_strdup(error->message);
+        cli_report_error("balance", &error, 0);
+    }
+    return outcome;
+}
+
+static void
+print_json(const LbState *state, const LbPlan *plan, const LbPolicy *policy, GPtrArray *outcomes)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+
+    json_builder_begin_object(builder);
+    lb_state_to_json(state, plan, policy, builder);
+    lb_plan_to_json(plan, state, policy, builder);
+    cli_json_begin_array(builder, "results");
+    for (guint i = 0; i < outcomes->len; i++) {
+        const Outcome *outcome = outcomes->pdata[i];
+        const LbHost *source = lb_state_host(state, outcome->move->source);
+
+        json_builder_begin_object(builder);
+        cli_json_string(builder, "vm", lb_host_vm(source, outcome->move->vm)->name);
+        cli_json_string(builder, "source", source->name);
+        cli_json_string(builder, "target", lb_state_host(state, outcome->move->target)->name);
+        cli_json_string(builder, "error", outcome->error);
+        json_builder_set_member_name(builder, "total_ms");
+        json_builder_add_int_value(builder, (gint64)outcome->result.total_msec);
+        json_builder_set_member_name(builder, "downtime_ms");
+        json_builder_add_int_value(builder, (gint64)outcome->result.downtime_msec);
+        json_builder_set_member_name(builder, "sent_bytes");
+        json_builder_add_int_value(builder, (gint64)outcome->result.sent_bytes);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+    json_builder_end_object(builder);
+    cli_print_json(json_builder_get_root(builder));
+}
+
+/* Names the hosts that could not be asked. */
+static int
+report_unreachable(const LbState *state)
+{
+    guint n_unreachable = 0;
+
+    for (guint i = 0; i < state->hosts->len; i++) {
+        const LbHost *host = lb_state_host(state, i);
+
+        if (host->status == LB_HOST_UNREACHABLE) {
+            fprintf(stderr, _("gantry balance: host %1$s: %2$s\n"), host->name,
+                    host->status_reason);
+            n_unreachable++;
+        }
+    }
+    if (n_unreachable == 0) {
+        return CLI_EXIT_OK;
+    }
+    return n_unreachable == state->hosts->len ? CLI_EXIT_FAILED : BALANCE_EXIT_PARTIAL;
+}
+
+static int
+balance(const BalanceOptions *options)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GantryPolicy) policy = NULL;
+    g_autoptr(LbState) state = NULL;
+    g_autoptr(LbPlan) plan = NULL;
+    g_autoptr(GPtrArray) outcomes = g_ptr_array_new_with_free_func(outcome_free);
+    const LbPolicy limits = {
+        .threshold = options->threshold / 100,
+        .memory_reserve_bytes = options->memory_reserve_mib * MIB,
+        .explain = options->explain,
+    };
+    int result;
+
+    policy = gantry_policy_load(options->policy_dir, gantry_extensions, &error);
+    if (!policy) {
+        return cli_report_error("balance", &error, CLI_EXIT_USAGE);
+    }
+    state = lb_collect((const char *const *)options->hosts,
+                       &(LbCollectOptions){
+                           .interval_msec = (guint)options->interval_msec,
+                           .timeout_msec = (guint)options->host_timeout_msec,
+                           .extensions = gantry_extensions,
+                           .policy = policy,
+                       },
+                       &error);
+    if (!state) {
+        return cli_report_error("balance", &error, CLI_EXIT_USAGE);
+    }
+    result = report_unreachable(state);
+    plan = lb_plan_new(state, &limits);
+    if (!options->json) {
+        balance_view_hosts(state, plan, &limits);
+        if (options->explain) {
+            balance_view_candidates(state, plan, &limits);
+        }
+        balance_view_decision(state, plan, &limits);
+    }
+    for (guint i = 0; i < plan->moves->len && !options->dry_run; i++) {
+        Outcome *outcome = make_move(options, state, &g_array_index(plan->moves, LbCandidate, i));
+
+        g_ptr_array_add(outcomes, outcome);
+        if (outcome->error) {
+            result = BALANCE_EXIT_MOVE_FAILED;
+        }
+    }
+    if (options->json) {
+        print_json(state, plan, &limits, outcomes);
+    }
+    return result;
+}
+
+static gboolean
+check_usage(const BalanceOptions *options, int argc, char **argv)
+{
+    if (argc > 1) {
+        fprintf(stderr, _("gantry balance: takes no argument '%s'\n"), argv[1]);
+        return FALSE;
+    }
+    if (!options->once) {
+        fputs(
+            _("gantry balance: give --once; passes that repeat by themselves are not there yet\n"),
+            stderr);
+        return FALSE;
+    }
+    if (!options->hosts || g_strv_length(options->hosts) < 2) {
+        fputs(_("gantry balance: give at least two hosts: --hosts URI,URI\n"), stderr);
+        return FALSE;
+    }
+    for (char **a = options->hosts; *a; a++) {
+        g_autofree char *scheme = g_uri_parse_scheme(*a);
+
+        if (!scheme) {
+            fprintf(stderr,
+                    _("gantry balance: '%s' is not a libvirt URI, as qemu+tls://host/system\n"),
+                    *a);
+            return FALSE;
+        }
+        for (char **b = options->hosts; b < a; b++) {
+            if (g_str_equal(*a, *b)) {
+                fprintf(stderr, _("gantry balance: host '%s' is named twice\n"), *a);
+                return FALSE;
+            }
+        }
+    }
+    return TRUE;
+}
+
+int
+cli_balance(int argc, char **argv)
+{
+    BalanceOptions options = {0};
+    g_autoptr(GError) error = NULL;
+    int result;
+
+    gantry_options_init(cli_balance_options, &options);
+    if (!gantry_options_parse_argv(cli_balance_options, &options,
+                                   "gantry balance --once --hosts URI,URI... [OPTION...]",
+                                   _(balance_examples), &argc, &argv, &error)) {
+        result = cli_report_error("balance", &error, CLI_EXIT_USAGE);
+    } else if (!check_usage(&options, argc, argv)) {
+        result = CLI_EXIT_USAGE;
+    } else {
+        result = balance(&options);
+    }
+    gantry_options_clear(cli_balance_options, &options);
+    return result;
+}
