@@ -9,6 +9,7 @@
 #include "common/base/i18n.h"
 
 static gboolean look_over(const char *text, gsize length, GError **error);
+static gsize escape_length(const char *text, gsize length);
 static gboolean is_finite(JsonNode *node);
 
 JsonNode *
@@ -105,7 +106,15 @@ look_over(const char *text, gsize length, GError **error)
 
         if (in_string) {
             if (c == '\\') {
-                i++;
+                gsize n = escape_length(text + i, length - i);
+
+                if (n == 0) {
+                    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
+                                _("not JSON: bad escape in a string at offset %" G_GSIZE_FORMAT),
+                                i);
+                    return FALSE;
+                }
+                i += n - 1;
             } else if (c == '"') {
                 in_string = FALSE;
             }
@@ -141,6 +150,47 @@ look_over(const char *text, gsize length, GError **error)
         return FALSE;
     }
     return TRUE;
+}
+
+/* The code unit that "\\uXXXX" at the start of @text stands for; -1: it is no such thing. */
+static int
+code_unit(const char *text, gsize length)
+{
+    int unit = 0;
+
+    if (length < 6 || text[0] != '\\' || text[1] != 'u') {
+        return -1;
+    }
+    for (gsize i = 2; i < 6; i++) {
+        if (!g_ascii_isxdigit(text[i])) {
+            return -1;
+        }
+        unit = unit * 16 + g_ascii_xdigit_value(text[i]);
+    }
+    return unit;
+}
+
+/*
+ * Bytes of the escape sequence that @text begins with; 0: it is none, or stands for what no string
+ * can hold (half a surrogate pair, which json-glib makes invalid UTF-8 of, or NUL).
+ */
+static gsize
+escape_length(const char *text, gsize length)
+{
+    int unit = code_unit(text, length);
+
+    if (length >= 2 && text[1] != 'u') {
+        return text[1] && strchr("\"\\/bfnrt", text[1]) ? 2 : 0;
+    }
+    if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff)) {
+        return 0;
+    }
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+        int low = code_unit(text + 6, length - 6);
+
+        return low >= 0xdc00 && low <= 0xdfff ? 12 : 0;
+    }
+    return 6;
 }
 
 /* json-glib reads 1e999 as infinity, and would write that as "inf", which is not JSON. */
