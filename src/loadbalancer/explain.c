@@ -86,6 +86,7 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
     g_autofree char *to = host_name(state, candidate->target);
     g_autofree char *other = host_name(state, candidate->other);
     g_autofree char *group = gantry_printable(vm->group ? vm->group : "");
+    g_autofree char *wrong = gantry_printable(vm->settings_error ? vm->settings_error : "");
 
     switch (candidate->reason) {
     case LB_REASON_CHOSEN:
@@ -118,7 +119,7 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
         return g_strdup_printf(_("its group '%1$s' stays apart, and has a VM on %2$s"), group,
                                other);
     case LB_REASON_SETTINGS_INVALID:
-        return g_strdup_printf(_("its settings are wrong: %s"), vm->settings_error);
+        return g_strdup_printf(_("its settings are wrong: %s"), wrong);
     case LB_REASON_NOT_MOVABLE:
         return g_strdup(_("its settings say movable='no'"));
     case LB_REASON_NOVA_MANAGED:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "common/base/text.h"
 
-#define MAX_CHARACTERS 128
+#define MAX_CHARACTERS 1024
 
 static gboolean
 is_harmless(gunichar c)

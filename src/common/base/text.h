@@ -9,7 +9,7 @@
  *
  * For terminals and lists: control characters, characters that change the direction of writing or
  * break lines, backslashes and bytes that are no UTF-8 become \xNN or \u{NNNN}; what is longer than
- * 128 characters is cut, with "..." after it. All else stays as it is.
+ * 1024 characters is cut, with "..." after it. All else stays as it is.
  *
  * Returns: (transfer full): never NULL.
  */

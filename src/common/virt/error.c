@@ -6,20 +6,19 @@
 G_DEFINE_QUARK(gantry - virt - error - quark, gantry_virt_error)
 
 void
-gantry_virt_set_error(GError **error, const char *format, ...)
+gantry_virt_take_error(GError **error, virErrorPtr saved_error, const char *format, ...)
 {
-    int code = virGetLastErrorCode();
     g_autofree char *what = NULL;
     va_list args;
 
-    if (!error) {
-        return;
-    }
     va_start(args, format);
     what = g_strdup_vprintf(format, args);
     va_end(args);
-    g_set_error(error, GANTRY_VIRT_ERROR, code != VIR_ERR_OK ? code : VIR_ERR_INTERNAL_ERROR,
-                "%s: %s", what, gantry_virt_last_error_text());
+    g_set_error(error, GANTRY_VIRT_ERROR,
+                saved_error && saved_error->code ? saved_error->code : VIR_ERR_INTERNAL_ERROR,
+                "%s: %s", what,
+                saved_error && saved_error->message ? saved_error->message : "unknown error");
+    virFreeError(saved_error);
 }
 
 const char *

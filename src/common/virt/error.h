@@ -16,12 +16,23 @@ GQuark gantry_virt_error_quark(void);
 
 /**
  * gantry_virt_set_error:
- * @format: what failed, as printf(3); ": " and libvirt's text are added
+ * @error: (GError **): where to put it, or NULL
+ * @...: what failed, as printf(3); ": " and libvirt's text are added
  *
- * Takes over this thread's last libvirt error, on the line after the call that failed: any other
- * call resets it, even virDomainGetName() among the arguments.
+ * Takes over this thread's last libvirt error, on the line after the call that failed. A macro,
+ * since the error must be saved before the arguments are evaluated: even virDomainGetName() resets
+ * it.
  */
-void gantry_virt_set_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+#define gantry_virt_set_error(error, ...) \
+    do { \
+        virErrorPtr saved_error = virSaveLastError(); \
+\
+        gantry_virt_take_error((error), saved_error, __VA_ARGS__); \
+    } while (0)
+
+/* For the macro; frees @saved_error. */
+void gantry_virt_take_error(GError **error, virErrorPtr saved_error, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 /* This thread's last libvirt error as text; never NULL. */
 const char *gantry_virt_last_error_text(void);

@@ -21,12 +21,11 @@ string_member(JsonObject *object, const char *name)
 JsonNode *
 gantry_virt_monitor(virDomainPtr domain, const char *command, GError **error)
 {
-    const char *name = virDomainGetName(domain);
     char *answer = NULL;
     JsonNode *node;
 
     if (virDomainQemuMonitorCommand(domain, command, &answer, 0) < 0) {
-        gantry_virt_set_error(error, _("QEMU monitor of domain %s"), name);
+        gantry_virt_set_error(error, _("QEMU monitor of domain %s"), virDomainGetName(domain));
         return NULL;
     }
     node = gantry_virt_monitor_parse(command, answer, error);
