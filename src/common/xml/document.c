@@ -54,8 +54,9 @@ position(xmlParserCtxt *parser)
     return CLAMP(xmlByteConsumed(parser), 0, (long)parse->length);
 }
 
-/* The declaration has been read, no element yet. With a converter between text and parser,
- * positions in the one would not be positions in the other. */
+/* The declaration has been read, no element yet. check_encoding() has seen to it that there is no
+ * converter between text and parser; if there is one after all, positions in the one would not be
+ * positions in the other. */
 static void
 on_start_document(void *data)
 {
@@ -155,6 +156,41 @@ set_parse_error(GError **error, const char *name, xmlParserCtxt *parser, const P
                 problem && problem->line > 0 ? problem->line : line, text);
 }
 
+/* The value of "encoding" in an XML declaration at the start of @text, or NULL. (transfer full) */
+static char *
+declared_encoding(const char *text)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    const char *at = g_str_has_prefix(text, mark) ? text + strlen(mark) : text;
+    const char *end = g_str_has_prefix(at, "<?xml") ? strstr(at, "?>") : NULL;
+    g_autofree char *declaration = end ? g_strndup(at, (gsize)(end - at)) : NULL;
+    const char *value = declaration ? strstr(declaration, "encoding") : NULL;
+    gsize open = value ? strcspn(value, "'\"") : 0;
+
+    if (!value || !value[open]) {
+        return NULL;
+    }
+    value += open + 1;
+    return g_strndup(value, strcspn(value, "'\""));
+}
+
+/* Looked at before the parser sees it: libxml2 begins to convert at once, and what goes wrong with
+ * that it prints on stderr. */
+static gboolean
+check_encoding(const char *text, const char *name, GError **error)
+{
+    g_autofree char *encoding = declared_encoding(text);
+
+    if (encoding && g_ascii_strcasecmp(encoding, "UTF-8") != 0) {
+        g_autofree char *excerpt = gantry_excerpt(encoding);
+
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s:1: encoding '%2$s' is not accepted, only UTF-8"), name, excerpt);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 GantryXml *
 gantry_xml_parse(const char *text, gsize length, const char *name, GError **error)
 {
@@ -179,6 +215,9 @@ gantry_xml_parse(const char *text, gsize length, const char *name, GError **erro
     xml->text = g_strndup(text, length);
     xml->length = length;
     xml->spans = g_array_new(FALSE, TRUE, sizeof(GantryXmlSpan));
+    if (!check_encoding(xml->text, name, error)) {
+        return NULL;
+    }
     parse.spans = xml->spans;
     parse.text = xml->text;
     parse.length = length;
