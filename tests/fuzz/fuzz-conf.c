@@ -89,6 +89,9 @@ check_options(const char *text, gsize length)
     check(load(dump, strlen(dump), &again, &error), dump, error ? error->message : "");
     dump_again = gantry_options_dump(options, &again);
     check(g_str_equal(dump, dump_again), dump, dump_again);
+    check(again.number == target.number && again.duration == target.duration &&
+              G_APPROX_VALUE(again.percent, target.percent, 1e-9),
+          "numbers changed", dump);
     gantry_options_clear(options, &target);
     gantry_options_clear(options, &again);
 }
