@@ -22,24 +22,31 @@ gantry_file_read(int dirfd, const char *path, gsize limit, gsize *ret_length, GE
     /* O_NONBLOCK: opening a FIFO must not wait for its writer; it means nothing to a regular file.
      */
     gantry_autofd fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    char *content;
-    struct stat status;
 
     if (fd < 0) {
         gantry_set_error_errno(error, errno, _("Cannot open %s"), path);
         return NULL;
     }
+    return gantry_file_read_fd(fd, path, limit, ret_length, error);
+}
+
+char *
+gantry_file_read_fd(int fd, const char *name, gsize limit, gsize *ret_length, GError **error)
+{
+    char *content;
+    struct stat status;
+
     if (fstat(fd, &status) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot examine %s"), path);
+        gantry_set_error_errno(error, errno, _("Cannot examine %s"), name);
         return NULL;
     }
     if (!S_ISREG(status.st_mode)) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("%s is not a regular file"), path);
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("%s is not a regular file"), name);
         return NULL;
     }
     content = gantry_fd_read_all(fd, limit, -1, ret_length, error);
     if (!content) {
-        g_prefix_error(error, "%s: ", path);
+        g_prefix_error(error, "%s: ", name);
     }
     return content;
 }

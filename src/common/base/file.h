@@ -14,6 +14,9 @@
  */
 char *gantry_file_read(int dirfd, const char *path, gsize limit, gsize *ret_length, GError **error);
 
+/* The same from an open descriptor, which stays open; @name stands for the file in messages. */
+char *gantry_file_read_fd(int fd, const char *name, gsize limit, gsize *ret_length, GError **error);
+
 /**
  * gantry_file_write_atomic:
  *
