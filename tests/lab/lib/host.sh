@@ -243,7 +243,8 @@ lab_controller() {
 host_virsh() {
     local host=$1
     shift
-    enter_host "$host" virsh -q -c qemu:///system "$@"
+    # Without a controlling terminal virsh does not look for a polkit agent, which is not there.
+    enter_host "$host" setsid --wait virsh -q -c qemu:///system "$@"
 }
 
 host_shell() {
