@@ -11,14 +11,13 @@
  */
 #include "libvirt_hooks/engine.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #define GANTRY_LOG_MODULE "hook"
 #include "common/base/error.h"
-#include "common/base/file.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
+#include "common/host/cpu.h"
 #include "common/xml/settings.h"
 #include "libvirt_hooks/daemons.h"
 #include "libvirt_hooks/rewrite.h"
@@ -113,11 +112,11 @@ resolve_settings(const HookRun *run, HookState *state, GError **error)
 }
 
 static GantryCpuset *
-read_online_cpus(const char *path, GError **error)
+read_online_cpus(const char *root, GError **error)
 {
-    g_autofree char *text = gantry_file_read(AT_FDCWD, path, 64 * 1024, NULL, error);
+    g_autoptr(GantryHost) host = gantry_host_open(root, error);
 
-    return text ? gantry_cpuset_parse(g_strchomp(text), error) : NULL;
+    return host ? gantry_host_online_cpus(host, error) : NULL;
 }
 
 static gboolean
@@ -133,7 +132,7 @@ rewrite(const HookRun *run, HookState *state, GError **error)
         return FALSE;
     }
     if (host && hook_host_config_has_cpus(host)) {
-        online = read_online_cpus(run->paths->cpus_online, error);
+        online = read_online_cpus(run->paths->root, error);
         if (!online) {
             return FALSE;
         }

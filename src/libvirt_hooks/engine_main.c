@@ -12,7 +12,7 @@ main(int argc, char **argv)
         .policy_dir = GANTRY_CONFDIR "/policy.d",
         .run_dir = GANTRY_RPC_RUN_DIR,
         .log_file = "/var/log/gantry/hook.log",
-        .cpus_online = "/sys/devices/system/cpu/online",
+        .root = "/",
     };
 
     return hook_engine_main(&paths, argc, argv);

@@ -7,13 +7,13 @@
  * environment or the command line: a root program that libvirt runs takes neither from anybody.
  */
 typedef struct {
-    const char *engine;      /* program */
-    const char *hook_conf;   /* /etc/gantry/hook.conf */
-    const char *host_conf;   /* /etc/gantry/host.conf */
-    const char *policy_dir;  /* /etc/gantry/policy.d */
-    const char *run_dir;     /* of the daemons' sockets */
-    const char *log_file;    /* unless hook.conf names one */
-    const char *cpus_online; /* /sys/devices/system/cpu/online */
+    const char *engine;     /* program */
+    const char *hook_conf;  /* /etc/gantry/hook.conf */
+    const char *host_conf;  /* /etc/gantry/host.conf */
+    const char *policy_dir; /* /etc/gantry/policy.d */
+    const char *run_dir;    /* of the daemons' sockets */
+    const char *log_file;   /* unless hook.conf names one */
+    const char *root;       /* that /sys is below */
 } HookPaths;
 
 /* Exit status of the engine, by which the front knows that it worked as it should. */

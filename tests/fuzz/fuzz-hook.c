@@ -20,6 +20,7 @@ static char *directory;
 static char *host_conf;
 static char *policy_dir;
 static char *policy;
+static char *sysfs;
 static char *cpus_online;
 
 static void
@@ -29,11 +30,19 @@ clean_up(void)
     unlink(policy);
     rmdir(policy_dir);
     unlink(cpus_online);
+    for (int depth = 0; depth < 4; depth++) {
+        char *slash;
+
+        rmdir(sysfs);
+        slash = strrchr(sysfs, '/');
+        *slash = '\0';
+    }
     rmdir(directory);
     g_free(host_conf);
     g_free(policy);
     g_free(policy_dir);
     g_free(cpus_online);
+    g_free(sysfs);
     g_free(directory);
 }
 
@@ -59,7 +68,9 @@ set_up(void)
                         "[policy p]\nmatch_domain=g*\nbalance.priority=7\nioq.required=no\n");
     host_conf = write_file(directory, "host.conf",
                            "[cpu-class a]\ncpus=8-11\nelsewhere=0-3\n[paths]\n/a=/z\n/a/b=/y\n");
-    cpus_online = write_file(directory, "online", "0-63\n");
+    sysfs = g_build_filename(directory, "sys", "devices", "system", "cpu", NULL);
+    g_assert_cmpint(g_mkdir_with_parents(sysfs, 0755), ==, 0);
+    cpus_online = write_file(sysfs, "online", "0-63\n");
     g_assert_cmpint(atexit(clean_up), ==, 0);
 }
 
@@ -87,7 +98,7 @@ run_once(const uint8_t *data, size_t size)
         .host_conf = host_conf,
         .policy_dir = policy_dir,
         .run_dir = directory,
-        .cpus_online = cpus_online,
+        .root = directory,
     };
     const HookConfig config = {.call_timeout_msec = 100, .hook_timeout_msec = 100};
     const uint8_t *end = memchr(data, '\n', size);
@@ -121,7 +132,8 @@ run_once(const uint8_t *data, size_t size)
     if (!run.operation) {
         return;
     }
-    xml = g_memdup2(end + 1, run.n_xml); /* a copy of its own size, for ASAN to watch */
+    /* A copy of its own size, for ASAN to watch. */
+    xml = run.n_xml > 0 ? g_memdup2(end + 1, run.n_xml) : g_strdup("");
     run.xml = xml;
     if (!hook_run(&run, &output, &n_output, &report, &error)) {
         g_assert_cmpint(run.operation->failure, ==, HOOK_FAILURE_REFUSES);

@@ -11,7 +11,7 @@ main(int argc, char **argv)
         .policy_dir = "etc/gantry/policy.d",
         .run_dir = "run/gantry",
         .log_file = "log/hook.log",
-        .cpus_online = "sys/devices/system/cpu/online",
+        .root = ".",
     };
 
     return hook_engine_main(&paths, argc, argv);

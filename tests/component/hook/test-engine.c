@@ -16,6 +16,9 @@
     "{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"error\":{\"code\":" code ",\"message\":\"" message "\"}}" \
     "\n"
 
+/* One operation of each kind; that all of a kind are treated alike is what test-front sees to. */
+static const char *const kinds[] = {"migrate", "restore", "prepare", "reconnect", "release", NULL};
+
 /* Exit status and output that an operation must end with when something is wrong. */
 static void
 check_failure(const World *world, const HookOperation *o, const char *xml, const char *message)
@@ -114,7 +117,9 @@ test_bad_input(World *world, gconstpointer data)
         world_write(world, "etc/gantry/policy.d/50-test.conf", bad->policy);
     }
     for (const HookOperation *o = hook_operations; o->name; o++) {
-        check_failure(world, o, xml, bad->message);
+        if (g_strv_contains(kinds, o->name)) {
+            check_failure(world, o, xml, bad->message);
+        }
     }
 }
 
@@ -243,6 +248,9 @@ test_daemon(World *world, gconstpointer data)
             gboolean refused =
                 o->failure == HOOK_FAILURE_REFUSES && (b->refuses || (b->fails && required));
 
+            if (!g_strv_contains(kinds, o->name)) {
+                continue;
+            }
             world_run(world, o->name, o->sub_operation, xml, strlen(xml), &outcome);
             g_assert_cmpint(outcome.status, ==, refused ? 1 : 0);
             g_assert_cmpstr(outcome.output, ==, "");
