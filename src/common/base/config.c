@@ -227,7 +227,6 @@ check_line(char *line, int number, const char *name, char **section, GHashTable 
            GError **error)
 {
     char *equals;
-    char *id;
 
     g_strstrip(line);
     if (line[0] == '\0' || line[0] == '#') {
@@ -253,8 +252,7 @@ check_line(char *line, int number, const char *name, char **section, GHashTable 
                     line);
         return FALSE;
     }
-    id = g_strconcat(*section, "\n", line, NULL);
-    if (!g_hash_table_add(seen, id)) {
+    if (!g_hash_table_add(seen, g_strconcat(*section, "\n", line, NULL))) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("%1$s:%2$d: %3$s %4$s is given a second time; keep one of the two"), name,
                     number, *section, line);

@@ -61,6 +61,8 @@ static gint writer_installed;            /* atomic */
 static gboolean is_wanted(Level level, const char *module);
 static Level level_of(GLogLevelFlags flags);
 static gboolean parse_level(const char *word, Level *ret_level, GError **error);
+static gboolean add_module_level(GArray *modules, const char *module, const char *level_word,
+                                 GError **error);
 static void module_level_clear(gpointer data);
 static GLogWriterOutput writer(GLogLevelFlags flags, const GLogField *fields, gsize n_fields,
                                gpointer user_data);
@@ -95,7 +97,6 @@ gantry_log_set_levels(const char *levels, GError **error)
     for (gsize i = 0; words[i]; i++) {
         char *word = g_strstrip(words[i]);
         char *equals = strchr(word, '=');
-        ModuleLevel entry = {NULL, LEVEL_NOTICE};
 
         if (!equals) {
             if (!parse_level(word, &level, error)) {
@@ -104,16 +105,9 @@ gantry_log_set_levels(const char *levels, GError **error)
             continue;
         }
         *equals = '\0';
-        if (*word == '\0') {
-            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                        _("There is no module name before '=%s'; write MODULE=LEVEL"), equals + 1);
+        if (!add_module_level(modules, word, equals + 1, error)) {
             return FALSE;
         }
-        if (!parse_level(equals + 1, &entry.level, error)) {
-            return FALSE;
-        }
-        entry.module = g_strdup(word);
-        g_array_append_val(modules, entry);
     }
     verbose = level;
     for (guint i = 0; i < modules->len; i++) {
@@ -235,6 +229,25 @@ parse_level(const char *word, Level *ret_level, GError **error)
     g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                 _("'%s' is not a log level; allowed: err, warn, notice, info, debug"), word);
     return FALSE;
+}
+
+static gboolean
+add_module_level(GArray *modules, const char *module, const char *level_word, GError **error)
+{
+    Level level;
+    guint index = modules->len;
+
+    if (*module == '\0') {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("There is no module name before '=%s'; write MODULE=LEVEL"), level_word);
+        return FALSE;
+    }
+    if (!parse_level(level_word, &level, error)) {
+        return FALSE;
+    }
+    g_array_set_size(modules, index + 1);
+    g_array_index(modules, ModuleLevel, index) = (ModuleLevel){g_strdup(module), level};
+    return TRUE;
 }
 
 static void
