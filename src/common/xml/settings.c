@@ -23,6 +23,8 @@ static GPtrArray *read_extra_specs(const GantryExtension *const *extensions, Gan
 static GantryFeatureSettings *resolve_feature(const GantryExtension *extension, GantryXml *domain,
                                               GantryElement *element, const GPtrArray *extra_specs,
                                               const GPtrArray *policies);
+static gboolean validate_feature(const GantryFeatureSettings *feature, GantryXml *domain,
+                                 GError **error);
 
 const char *
 gantry_source_name(GantrySource source)
@@ -97,16 +99,8 @@ gantry_settings_resolve(const GantryExtension *const *extensions, GantryXml *dom
         }
         feature = resolve_feature(*e, domain, element, extra_specs, policies);
         g_ptr_array_add(settings->features, feature);
-        if (feature->enabled && (*e)->validate) {
-            g_autofree char *where = element
-                                         ? g_strdup_printf("%s:%d: <%s>", gantry_xml_name(domain),
-                                                           element->line, (*e)->root->name)
-                                         : g_strdup_printf(_("%1$s: settings of '%2$s'"),
-                                                           gantry_xml_name(domain), (*e)->feature);
-
-            if (!(*e)->validate(feature->element, where, error)) {
-                return NULL;
-            }
+        if (feature->enabled && (*e)->validate && !validate_feature(feature, domain, error)) {
+            return NULL;
         }
     }
     return g_steal_pointer(&settings);
@@ -304,4 +298,52 @@ resolve_feature(const GantryExtension *extension, GantryXml *domain, GantryEleme
         g_ptr_array_add(feature->settings, setting);
     }
     return feature;
+}
+
+/* "group='web' by extra spec gantry:balance.group, ..." for what does not stand in the metadata;
+ * NULL if all does. */
+static char *
+settings_from_elsewhere(const GantryFeatureSettings *feature)
+{
+    g_autoptr(GPtrArray) parts = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; i < feature->settings->len; i++) {
+        const GantrySetting *setting = feature->settings->pdata[i];
+        const GantryProvenance *winner =
+            setting->origins->len > 0 ? setting->origins->pdata[0] : NULL;
+
+        if (winner && winner->source != GANTRY_SOURCE_METADATA) {
+            g_ptr_array_add(parts, g_strdup_printf(_("%1$s='%2$s' by %3$s"), setting->field->name,
+                                                   winner->value, winner->origin));
+        }
+    }
+    g_ptr_array_add(parts, NULL);
+    return parts->len > 1 ? g_strjoinv(", ", (char **)parts->pdata) : NULL;
+}
+
+/* What is in conflict may stand in several places, so the message names those that the element's
+ * line does not. */
+static gboolean
+validate_feature(const GantryFeatureSettings *feature, GantryXml *domain, GError **error)
+{
+    const GantryExtension *extension = feature->extension;
+    g_autofree char *where = feature->element->line > 0
+                                 ? g_strdup_printf("%s:%d: <%s>", gantry_xml_name(domain),
+                                                   feature->element->line, extension->root->name)
+                                 : g_strdup_printf(_("%1$s: settings of '%2$s'"),
+                                                   gantry_xml_name(domain), extension->feature);
+    g_autofree char *elsewhere = NULL;
+    g_autoptr(GError) conflict = NULL;
+
+    if (extension->validate(feature->element, where, &conflict)) {
+        return TRUE;
+    }
+    elsewhere = settings_from_elsewhere(feature);
+    if (elsewhere) {
+        g_set_error(error, conflict->domain, conflict->code, "%s (%s)", conflict->message,
+                    elsewhere);
+    } else {
+        g_propagate_error(error, g_steal_pointer(&conflict));
+    }
+    return FALSE;
 }
