@@ -36,6 +36,9 @@ cgroup_make() {
     fi
     for folder in $(cgroup_folders "$1"); do
         mkdir -p "$folder"
+        # A host is a machine of its own: what else runs on this one should take little of its CPU.
+        [ ! -f "$folder/cpu.shares" ] || echo 65536 >"$folder/cpu.shares"
+        [ ! -f "$folder/cpu.weight" ] || echo 10000 >"$folder/cpu.weight"
         if [ -f "$folder/cpuset.cpus" ]; then
             echo "$2" >"$folder/cpuset.cpus"
             cat "$(dirname "$folder")/cpuset.mems.effective" 2>/dev/null >"$folder/cpuset.mems" ||
