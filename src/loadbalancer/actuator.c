@@ -261,8 +261,9 @@ lb_move(const LbMove *move, LbMoveProgressFunc progress, gpointer data, LbMoveRe
     call =
         gantry_virt_call_start(source, migrate, job, job_release, move->timeout_msec + CANCEL_MSEC);
     if (!wait_for_migration(move, call, watch, progress, data, &local_error)) {
-        g_set_error(error, local_error->domain, local_error->code, "%s; %s", local_error->message,
-                    whereabouts(watch, target, move->uuid));
+        /* A hook's own words end with a newline. */
+        g_set_error(error, local_error->domain, local_error->code, "%s; %s",
+                    g_strchomp(local_error->message), whereabouts(watch, target, move->uuid));
         return FALSE;
     }
 

@@ -84,7 +84,7 @@ guest_start() {
     fi
 }
 
-guest_count() { tac "$(guest_log "$1")" | awk '/^T [0-9]+ [0-9]+\r?$/ {print $2; found = 1; exit} END {if (!found) print 0}'; }
+guest_count() { awk '/^T [0-9]+ [0-9]+\r?$/ {last = $2} END {print last + 0}' "$(guest_log "$1")"; }
 
 guest_has_reached() { [ "$(guest_count "$1")" -ge "$2" ]; }
 
