@@ -7,9 +7,10 @@
 #include "common/base/i18n.h"
 #include "common/base/text.h"
 
-#define LOAD_CELLS 20
-#define BAR_CELLS  30
-#define MIB        (1024.0 * 1024.0)
+#define HOST_COLUMNS 16
+#define LOAD_CELLS   20
+#define BAR_CELLS    30
+#define MIB          (1024.0 * 1024.0)
 
 static char *
 cells(double fraction, int n)
@@ -23,23 +24,48 @@ cells(double fraction, int n)
     return g_string_free(text, FALSE);
 }
 
+/* Padded to @width columns of a terminal, which printf() cannot: it counts bytes. */
+static char *
+padded(const char *text, int width)
+{
+    GString *out = g_string_new(NULL);
+    int columns = 0;
+
+    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+        int own = g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
+
+        g_string_append_unichar(out, c);
+        columns += own;
+    }
+    for (; columns < width; columns++) {
+        g_string_append_c(out, ' ');
+    }
+    return g_string_free(out, FALSE);
+}
+
 void
 balance_view_hosts(const LbState *state, const LbPlan *plan, const LbPolicy *policy)
 {
-    printf("%-16s %-*s %6s %6s %6s  %s\n", _("HOST"), LOAD_CELLS + 2, _("LOAD"), "", _("CORES"),
-           _("VMS"), _("VERDICT"));
+    g_autofree char *host_title = padded(_("HOST"), HOST_COLUMNS);
+    g_autofree char *load_title = padded(_("LOAD"), LOAD_CELLS + 9);
+    g_autofree char *cores_title = padded(_("CORES"), 6);
+    g_autofree char *vms_title = padded(_("VMS"), 6);
+
+    printf("%s %s %s %s %s\n", host_title, load_title, cores_title, vms_title, _("VERDICT"));
     for (guint i = 0; i < state->hosts->len; i++) {
         const LbHost *host = lb_state_host(state, i);
         const LbVerdict *verdict = &g_array_index(plan->verdicts, LbVerdict, i);
-        g_autofree char *name = gantry_printable(host->name);
+        g_autofree char *printable = gantry_printable(host->name);
+        g_autofree char *name = padded(printable, HOST_COLUMNS);
         g_autofree char *bar = cells(verdict->load, LOAD_CELLS);
         g_autofree char *text = lb_verdict_explain(plan, state, policy, i);
 
         if (host->status == LB_HOST_UNREACHABLE) {
-            printf("%-16s %-*s %6s %6s %6s  %s\n", name, LOAD_CELLS + 2, "", "", "", "", text);
+            printf("%s %s\n", name, text);
         } else {
-            printf("%-16s [%s] %4.0f %% %6u %6u  %s\n", name, bar, verdict->load * 100,
-                   host->n_cores, verdict->n_running, text);
+            printf("%s [%s] %4.0f %% %-6u %-6u %s\n", name, bar, verdict->load * 100, host->n_cores,
+                   verdict->n_running, text);
         }
     }
 }
@@ -118,7 +144,7 @@ balance_view_bar_update(const LbMoveProgress *progress, gpointer data)
 }
 
 void
-balance_view_bar_end(BalanceBar *bar, const LbMoveResult *result)
+balance_view_bar_end(BalanceBar *bar, const LbMoveResult *result, guint max_downtime_msec)
 {
     if (bar->fancy) {
         g_autofree char *full = cells(result ? 1.0 : 0.0, BAR_CELLS);
@@ -129,6 +155,9 @@ balance_view_bar_end(BalanceBar *bar, const LbMoveResult *result)
         printf(_("  done in %1$.2f s, %2$.0f MiB sent, downtime %3$" G_GUINT64_FORMAT " ms\n"),
                (double)result->total_msec / 1000, (double)result->sent_bytes / MIB,
                result->downtime_msec);
+        if (result->downtime_msec > max_downtime_msec && max_downtime_msec > 0) {
+            printf(_("  (longer than the %u ms that its settings allow)\n"), max_downtime_msec);
+        }
     }
     fflush(stdout);
     g_clear_pointer(&bar->label, g_free);

@@ -19,4 +19,5 @@ typedef struct {
 void balance_view_bar_begin(BalanceBar *bar, const char *domain, const char *source,
                             const char *target);
 void balance_view_bar_update(const LbMoveProgress *progress, gpointer bar);
-void balance_view_bar_end(BalanceBar *bar, const LbMoveResult *result /* NULL: it failed */);
+/* @result: NULL: it failed. @max_downtime_msec: what the downtime is held against. */
+void balance_view_bar_end(BalanceBar *bar, const LbMoveResult *result, guint max_downtime_msec);

@@ -5,10 +5,13 @@
  */
 #include "cli/cli.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "cli/balance_view.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 #include "extensions/extensions.h"
 #include "gantry-config.h"
 #include "loadbalancer/actuator.h"
@@ -19,9 +22,9 @@
 
 /* Besides those of cli.h. */
 enum {
-    BALANCE_EXIT_MOVE_FAILED =
-        10,                    /* the domain stays where it was, or its place is in the message */
-    BALANCE_EXIT_PARTIAL = 11, /* done, but not every host could be asked */
+    BALANCE_EXIT_MOVE_FAILED = 10, /* a move failed or was cancelled; the domain runs on */
+    BALANCE_EXIT_PARTIAL = 11,     /* done, but not every host could be asked */
+    BALANCE_EXIT_UNCLEAR = 12,     /* after a move a domain is not where it should be */
 };
 
 typedef struct {
@@ -119,19 +122,43 @@ static const char balance_examples[] = N_(
 typedef struct {
     const LbCandidate *move;
     LbMoveResult result;
-    char *error; /* NULL: it worked */
+    GError *error; /* NULL: it worked */
 } Outcome;
 
 static void
 outcome_free(gpointer data)
 {
-    g_free(((Outcome *)data)->error);
+    g_clear_error(&((Outcome *)data)->error);
     g_free(data);
+}
+
+/* Ctrl-C cancels the migration; a second one ends the program, and libvirt goes on alone. */
+static volatile sig_atomic_t interrupted;
+
+static void
+on_interrupt(int number)
+{
+    interrupted = 1;
+}
+
+static gboolean
+is_cancelled(gpointer data)
+{
+    return interrupted != 0;
+}
+
+static void
+show_progress(const LbMoveProgress *progress, gpointer bar)
+{
+    if (bar) {
+        balance_view_bar_update(progress, bar);
+    }
 }
 
 static Outcome *
 make_move(const BalanceOptions *options, const LbState *state, const LbCandidate *candidate)
 {
+    static const LbMoveWatcher watcher = {.progress = show_progress, .is_cancelled = is_cancelled};
     const LbHost *source = lb_state_host(state, candidate->source);
     const LbHost *target = lb_state_host(state, candidate->target);
     const LbVm *vm = lb_host_vm(source, candidate->vm);
@@ -144,22 +171,58 @@ make_move(const BalanceOptions *options, const LbState *state, const LbCandidate
         .timeout_msec = (guint)options->timeout_msec,
     };
     Outcome *outcome = g_new0(Outcome, 1);
-    g_autoptr(GError) error = NULL;
-    BalanceBar bar;
+    BalanceBar bar = {0};
 
     outcome->move = candidate;
-    if (options->json) {
-        lb_move(&move, NULL, NULL, &outcome->result, &error);
-    } else {
+    if (!options->json) {
         balance_view_bar_begin(&bar, vm->name, source->name, target->name);
-        lb_move(&move, balance_view_bar_update, &bar, &outcome->result, &error);
-        balance_view_bar_end(&bar, error ? NULL : &outcome->result);
     }
-    if (error) {
-        outcome->error = g_strdup(error->message);
-        cli_report_error("balance", &error, 0);
+    lb_move(&move, &watcher, options->json ? NULL : &bar, &outcome->result, &outcome->error);
+    if (!options->json) {
+        balance_view_bar_end(&bar, outcome->error ? NULL : &outcome->result, vm->max_downtime_msec);
+    }
+    if (outcome->error) {
+        fprintf(stderr, "gantry balance: %s\n", outcome->error->message);
     }
     return outcome;
+}
+
+/* Makes the moves one after the other. Returns: the exit status, @result where all went well. */
+static int
+make_moves(const BalanceOptions *options, const LbState *state, const LbPlan *plan,
+           GPtrArray *outcomes, int result)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND};
+
+    if (plan->moves->len > 0) {
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
+    for (guint i = 0; i < plan->moves->len && !interrupted; i++) {
+        Outcome *outcome = make_move(options, state, &g_array_index(plan->moves, LbCandidate, i));
+
+        g_ptr_array_add(outcomes, outcome);
+        if (g_error_matches(outcome->error, LB_MOVE_ERROR, LB_MOVE_ERROR_UNCLEAR)) {
+            return BALANCE_EXIT_UNCLEAR; /* no further moves before somebody has looked */
+        }
+        if (outcome->error) {
+            result = BALANCE_EXIT_MOVE_FAILED;
+        }
+    }
+    return result;
+}
+
+static const char *
+failure_name(const GError *error)
+{
+    switch (error->code) {
+    case LB_MOVE_ERROR_STAYED:
+        return "stayed";
+    case LB_MOVE_ERROR_CANCELLED:
+        return "cancelled";
+    default:
+        return "unclear";
+    }
 }
 
 static void
@@ -179,7 +242,8 @@ print_json(const LbState *state, const LbPlan *plan, const LbPolicy *policy, GPt
         cli_json_string(builder, "vm", lb_host_vm(source, outcome->move->vm)->name);
         cli_json_string(builder, "source", source->name);
         cli_json_string(builder, "target", lb_state_host(state, outcome->move->target)->name);
-        cli_json_string(builder, "error", outcome->error);
+        cli_json_string(builder, "error", outcome->error ? outcome->error->message : NULL);
+        cli_json_string(builder, "failure", outcome->error ? failure_name(outcome->error) : NULL);
         json_builder_set_member_name(builder, "total_ms");
         json_builder_add_int_value(builder, (gint64)outcome->result.total_msec);
         json_builder_set_member_name(builder, "downtime_ms");
@@ -202,9 +266,10 @@ report_unreachable(const LbState *state)
     for (guint i = 0; i < state->hosts->len; i++) {
         const LbHost *host = lb_state_host(state, i);
 
-        if (host->status == LB_HOST_UNREACHABLE) {
-            fprintf(stderr, _("gantry balance: host %1$s: %2$s\n"), host->name,
-                    host->status_reason);
+        if (host->status != LB_HOST_FRESH) {
+            g_autofree char *name = gantry_printable(host->name);
+
+            fprintf(stderr, _("gantry balance: host %1$s: %2$s\n"), name, host->status_reason);
             n_unreachable++;
         }
     }
@@ -212,6 +277,17 @@ report_unreachable(const LbState *state)
         return CLI_EXIT_OK;
     }
     return n_unreachable == state->hosts->len ? CLI_EXIT_FAILED : BALANCE_EXIT_PARTIAL;
+}
+
+static LbState *
+measure(const BalanceOptions *options, const GantryPolicy *policy, GError **error)
+{
+    g_autoptr(LbCollector) collector = lb_collector_new((const char *const *)options->hosts);
+
+    lb_collector_sample(collector, (guint)options->host_timeout_msec, FALSE);
+    poll(NULL, 0, (int)options->interval_msec); /* the time that is measured */
+    lb_collector_sample(collector, (guint)options->host_timeout_msec, TRUE);
+    return lb_collector_state(collector, gantry_extensions, policy, error);
 }
 
 static int
@@ -233,14 +309,7 @@ balance(const BalanceOptions *options)
     if (!policy) {
         return cli_report_error("balance", &error, CLI_EXIT_USAGE);
     }
-    state = lb_collect((const char *const *)options->hosts,
-                       &(LbCollectOptions){
-                           .interval_msec = (guint)options->interval_msec,
-                           .timeout_msec = (guint)options->host_timeout_msec,
-                           .extensions = gantry_extensions,
-                           .policy = policy,
-                       },
-                       &error);
+    state = measure(options, policy, &error);
     if (!state) {
         return cli_report_error("balance", &error, CLI_EXIT_USAGE);
     }
@@ -253,13 +322,8 @@ balance(const BalanceOptions *options)
         }
         balance_view_decision(state, plan, &limits);
     }
-    for (guint i = 0; i < plan->moves->len && !options->dry_run; i++) {
-        Outcome *outcome = make_move(options, state, &g_array_index(plan->moves, LbCandidate, i));
-
-        g_ptr_array_add(outcomes, outcome);
-        if (outcome->error) {
-            result = BALANCE_EXIT_MOVE_FAILED;
-        }
+    if (!options->dry_run) {
+        result = make_moves(options, state, plan, outcomes, result);
     }
     if (options->json) {
         print_json(state, plan, &limits, outcomes);

@@ -7,18 +7,22 @@
  * at the deadline; a third one, to the target, looks afterwards whether the domain runs there, and
  * what the migration has cost. What two threads share is in a box with a reference count, since a
  * call can outlive whoever waits for it.
+ *
+ * libvirt can only cancel while memory is being sent. Before and after that it talks to the target,
+ * whose silence ends the migration by the keepalive between the two libvirts, half a minute as they
+ * come; CANCEL_MSEC is above that. Where even that does not help, the call is given up, and the
+ * domain's place is unclear.
  */
-#define GANTRY_LOG_MODULE "balance"
 #include "loadbalancer/actuator.h"
 
-#include "common/base/error.h"
 #include "common/base/i18n.h"
-#include "common/base/log.h"
 #include "common/virt/connection.h"
 
 #define POLL_MSEC   250
 #define ASK_MSEC    10000 /* for a question beside the migration */
-#define CANCEL_MSEC 30000 /* for a cancelled migration to end */
+#define CANCEL_MSEC 45000 /* for a cancelled migration to end */
+
+G_DEFINE_QUARK(lb - move - error - quark, lb_move_error)
 
 /* Shared with the connections' threads. */
 typedef struct {
@@ -83,8 +87,9 @@ migrate(virConnectPtr virt, gpointer data, GError **error)
     }
     if (job->max_downtime_msec != 0 &&
         virDomainMigrateSetMaxDowntime(domain, job->max_downtime_msec, 0) < 0) {
-        gantry_notice(_("domain '%1$s': the limit of %2$u ms downtime could not be set: %3$s"),
-                      job->name, job->max_downtime_msec, gantry_virt_last_error_text());
+        gantry_virt_set_error(error, _("cannot limit the downtime of domain '%1$s' to %2$u ms"),
+                              job->name, job->max_downtime_msec);
+        return FALSE;
     }
     if (virDomainMigrateToURI3(domain, job->target_uri, NULL, 0, flags) < 0) {
         gantry_virt_set_error(error, _("cannot migrate domain '%s'"), job->name);
@@ -189,70 +194,98 @@ ask(GantryVirtConn *conn, GantryVirtFunc question, const char *uuid, GError **er
     return g_steal_pointer(&answer);
 }
 
-/* "it runs at the source", for the end of a message about a failure. */
-static const char *
-whereabouts(GantryVirtConn *source, GantryVirtConn *target, const char *uuid)
-{
-    g_autoptr(Answer) at_source = ask(source, ask_outcome, uuid, NULL);
-    g_autoptr(Answer) at_target = ask(target, ask_outcome, uuid, NULL);
+typedef enum {
+    PLACE_SOURCE,
+    PLACE_TARGET,
+    PLACE_BOTH,
+    PLACE_NEITHER,
+    PLACE_UNSEEN,
+} Place;
 
+/* For the end of a message. */
+static const char *const place_texts[] = {
+    [PLACE_SOURCE] = N_("it runs at the source"),
+    [PLACE_TARGET] = N_("it runs at the target"),
+    [PLACE_BOTH] = N_("it runs at both hosts: end one of them at once"),
+    [PLACE_NEITHER] = N_("it runs at neither host"),
+    [PLACE_UNSEEN] = N_("where it runs could not be seen"),
+};
+
+/* @ret_at_target: (out): what the target knows of it, where the place is PLACE_TARGET. */
+static Place
+find_place(GantryVirtConn *source, GantryVirtConn *target, const char *uuid, Answer **ret_at_target)
+{
+    g_autoptr(Answer) at_source = NULL;
+    g_autoptr(Answer) at_target = NULL;
+
+    /* A libvirtd that was restarted, which ends a migration, is back soon. */
+    gantry_virt_conn_wait_up(source, ASK_MSEC);
+    at_source = ask(source, ask_outcome, uuid, NULL);
+    gantry_virt_conn_wait_up(target, ASK_MSEC);
+    at_target = ask(target, ask_outcome, uuid, NULL);
+    if (at_source && at_source->running && at_target && at_target->running) {
+        return PLACE_BOTH;
+    }
     if (at_source && at_source->running) {
-        return at_target && at_target->running ? _("it runs at both hosts!")
-                                               : _("it runs at the source");
+        /* Also where the target is silent: it runs a domain only when the source has stopped. */
+        return PLACE_SOURCE;
     }
-    if (at_target && at_target->running) {
-        return _("it runs at the target");
+    if (!at_source || !at_target) {
+        return PLACE_UNSEEN;
     }
-    return at_source && at_target ? _("it runs at neither host")
-                                  : _("where it runs could not be seen");
+    if (!at_target->running) {
+        return PLACE_NEITHER;
+    }
+    *ret_at_target = g_steal_pointer(&at_target);
+    return PLACE_TARGET;
 }
 
-/* Waits for the migration's call; reports progress, and cancels the job when the time is over. */
+/* Waits for the migration's call; reports progress, and cancels the job at the deadline or on
+ * request. @ret_why: (out): why it was cancelled; NULL: it was not. */
 static gboolean
-wait_for_migration(const LbMove *move, GantryVirtCall *call, GantryVirtConn *watch,
-                   LbMoveProgressFunc progress, gpointer data, GError **error)
+wait_for_migration(const LbMove *move, GantryVirtCall *call, GantryVirtConn *beside,
+                   const LbMoveWatcher *watcher, gpointer data, const char **ret_why,
+                   GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + (gint64)move->timeout_msec * 1000;
-    gboolean cancelled = FALSE;
-    g_autoptr(GError) local_error = NULL;
+    const char *why = NULL;
 
     while (!gantry_virt_call_wait(call, POLL_MSEC)) {
         g_autoptr(Answer) answer = NULL;
 
-        if (!cancelled && g_get_monotonic_time() >= deadline) {
-            gantry_virt_call(watch, cancel, answer_new(move->uuid), answer_release, ASK_MSEC, NULL);
-            cancelled = TRUE;
+        if (!why && watcher->is_cancelled && watcher->is_cancelled(data)) {
+            why = _("cancelled on request");
+        } else if (!why && g_get_monotonic_time() >= deadline) {
+            why = _("cancelled, since it took too long");
         }
-        answer = ask(watch, ask_progress, move->uuid, NULL);
-        if (answer && answer->has_job && progress) {
-            progress(&answer->progress, data);
+        if (why && !*ret_why) {
+            g_autoptr(Answer) cancelled = ask(beside, cancel, move->uuid, NULL);
+
+            *ret_why = cancelled ? why : NULL; /* else: between two phases, again next time */
+        }
+        answer = ask(beside, ask_progress, move->uuid, NULL);
+        if (answer && answer->has_job && watcher->progress) {
+            watcher->progress(&answer->progress, data);
         }
     }
-    if (gantry_virt_call_finish(call, &local_error)) {
-        return TRUE;
-    }
-    if (cancelled) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_TIMEOUT,
-                    _("domain '%1$s': the migration was cancelled after %2$u ms: %3$s"), move->name,
-                    move->timeout_msec, local_error->message);
-    } else {
-        g_propagate_error(error, g_steal_pointer(&local_error));
-    }
-    return FALSE;
+    *ret_why = why;
+    return gantry_virt_call_finish(call, error);
 }
 
 gboolean
-lb_move(const LbMove *move, LbMoveProgressFunc progress, gpointer data, LbMoveResult *ret_result,
+lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveResult *ret_result,
         GError **error)
 {
     g_autoptr(GantryVirtConn) source = gantry_virt_conn_new(move->source_uri, NULL);
-    g_autoptr(GantryVirtConn) watch = gantry_virt_conn_new(move->source_uri, NULL);
+    g_autoptr(GantryVirtConn) beside = gantry_virt_conn_new(move->source_uri, NULL);
     g_autoptr(GantryVirtConn) target = gantry_virt_conn_new(move->target_uri, NULL);
-    g_autoptr(GError) local_error = NULL;
-    g_autoptr(Answer) at_source = NULL;
+    g_autoptr(GError) failure = NULL;
     g_autoptr(Answer) at_target = NULL;
+    const char *why_cancelled = NULL;
     Job *job = g_atomic_rc_box_new0(Job);
     GantryVirtCall *call;
+    gboolean done;
+    Place place;
 
     job->uuid = g_strdup(move->uuid);
     job->name = g_strdup(move->name);
@@ -260,26 +293,25 @@ lb_move(const LbMove *move, LbMoveProgressFunc progress, gpointer data, LbMoveRe
     job->max_downtime_msec = move->max_downtime_msec;
     call =
         gantry_virt_call_start(source, migrate, job, job_release, move->timeout_msec + CANCEL_MSEC);
-    if (!wait_for_migration(move, call, watch, progress, data, &local_error)) {
-        /* A hook's own words end with a newline. */
-        g_set_error(error, local_error->domain, local_error->code, "%s; %s",
-                    g_strchomp(local_error->message), whereabouts(watch, target, move->uuid));
-        return FALSE;
+    done = wait_for_migration(move, call, beside, watcher, data, &why_cancelled, &failure);
+    place = find_place(beside, target, move->uuid, &at_target);
+    if (done && place == PLACE_TARGET) {
+        *ret_result = at_target->result;
+        return TRUE;
     }
-
-    at_source = ask(watch, ask_outcome, move->uuid, error);
-    at_target = at_source ? ask(target, ask_outcome, move->uuid, error) : NULL;
-    if (!at_target) {
-        g_prefix_error(error, _("domain '%s' was migrated, but could not be looked for: "),
-                       move->name);
-        return FALSE;
+    if (done) {
+        g_set_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_UNCLEAR,
+                    _("domain '%1$s': libvirt reports that the migration is done, but %2$s"),
+                    move->name, _(place_texts[place]));
+    } else if (why_cancelled) {
+        g_set_error(error, LB_MOVE_ERROR,
+                    place == PLACE_SOURCE ? LB_MOVE_ERROR_CANCELLED : LB_MOVE_ERROR_UNCLEAR,
+                    _("the migration of domain '%1$s' was %2$s; %3$s"), move->name, why_cancelled,
+                    _(place_texts[place]));
+    } else {
+        g_set_error(error, LB_MOVE_ERROR,
+                    place == PLACE_SOURCE ? LB_MOVE_ERROR_STAYED : LB_MOVE_ERROR_UNCLEAR,
+                    "%1$s; %2$s", failure->message, _(place_texts[place]));
     }
-    if (at_source->running || !at_target->running) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
-                    _("domain '%1$s': libvirt reports a migration done, but %2$s"), move->name,
-                    whereabouts(watch, target, move->uuid));
-        return FALSE;
-    }
-    *ret_result = at_target->result;
-    return TRUE;
+    return FALSE;
 }

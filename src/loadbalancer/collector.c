@@ -2,144 +2,273 @@
 /*
  * Theory of operation
  *
- * Each host has a connection with a thread of its own. In that thread one call takes two samples
- * of the host's and its domains' CPU time, an interval apart, reads the domains' settings, and
- * leaves an LbHost in a box that it shares with us; all hosts' calls are out at the same time.
- * A call that outlives its deadline keeps its half of the box, so it can end when it will.
+ * Each host has a connection with a thread of its own. A sample is one call in that thread; all
+ * hosts' calls are out at the same time, and then waited for one after the other, each until its
+ * own deadline, which has begun to run for all. The call fills a box that it shares with us: one
+ * that outlives its deadline keeps its half, and ends when it will.
  *
- * The load comes from the host's CPU time by state: busy is what was neither idle nor waiting for
- * I/O, the capacity is all of it over the time that has passed, in CPUs. A domain's share is its
- * own CPU time over the same time. So a host whose libvirtd sees only part of the machine's CPUs
- * comes out right.
+ * In the connections' threads libvirt is asked, nothing else; loads and settings are worked out in
+ * the caller's (measure.c, vm_settings.c).
  */
 #include "loadbalancer/collector.h"
 
 #include <libxml/uri.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "loadbalancer/measure.h"
+#include "loadbalancer/vm_settings.h"
 
 #define KIB 1024
 
-/* Shared between lb_collect() and a host's thread. */
 typedef struct {
     char *uri;
-    LbCollectOptions options;
-    LbState *owner; /* holds the result, one host */
-} Probe;
+    GantryVirtConn *conn;
+    char *uuid;         /* of the host; NULL: not known yet */
+    LbSample *previous; /* NULL: none */
+    LbSample *last;
+    char *failure; /* of the last attempt; NULL: it worked */
+} HostEntry;
 
-/* CPU time so far. */
+struct LbCollector {
+    GPtrArray *hosts; /* of HostEntry */
+};
+
+/* Shared with the connection's thread. */
 typedef struct {
-    gint64 time_usec;
-    guint64 busy_nsec;
-    guint64 total_nsec;
-    GHashTable *domain_nsec; /* uuid -> guint64 *, of running domains */
-    GantryVirtStats *records;
-} Sample;
+    gboolean with_xml;
+    gboolean with_uuid;
+    LbSample *sample;
+} Box;
 
-static gboolean probe_host(virConnectPtr virt, gpointer data, GError **error);
-static gboolean check_unique(const LbState *state, const char *const *uris, GError **error);
-static void probe_release(gpointer data);
+static gboolean take_sample(virConnectPtr virt, gpointer data, GError **error);
+
+static void
+box_clear(gpointer data)
+{
+    Box *box = data;
+
+    g_clear_pointer(&box->sample, lb_sample_free);
+}
+
+static void
+box_release(gpointer data)
+{
+    g_atomic_rc_box_release_full(data, box_clear);
+}
+
+static void
+host_entry_free(gpointer data)
+{
+    HostEntry *entry = data;
+
+    g_free(entry->uri);
+    g_free(entry->uuid);
+    g_free(entry->failure);
+    g_clear_pointer(&entry->previous, lb_sample_free);
+    g_clear_pointer(&entry->last, lb_sample_free);
+    gantry_virt_conn_free(entry->conn);
+    g_free(entry);
+}
+
+LbCollector *
+lb_collector_new(const char *const *uris)
+{
+    LbCollector *collector = g_new0(LbCollector, 1);
+
+    collector->hosts = g_ptr_array_new_with_free_func(host_entry_free);
+    for (const char *const *uri = uris; *uri; uri++) {
+        HostEntry *entry = g_new0(HostEntry, 1);
+
+        entry->uri = g_strdup(*uri);
+        entry->conn = gantry_virt_conn_new(*uri, NULL);
+        g_ptr_array_add(collector->hosts, entry);
+    }
+    return collector;
+}
+
+void
+lb_collector_free(LbCollector *collector)
+{
+    g_ptr_array_unref(collector->hosts);
+    g_free(collector);
+}
+
+static void
+keep_sample(HostEntry *entry, LbSample *sample)
+{
+    if (*sample->uuid) {
+        g_free(entry->uuid);
+        entry->uuid = g_strdup(sample->uuid);
+    }
+    g_clear_pointer(&entry->previous, lb_sample_free);
+    entry->previous = g_steal_pointer(&entry->last);
+    entry->last = sample;
+}
+
+void
+lb_collector_sample(LbCollector *collector, guint timeout_msec, gboolean with_xml)
+{
+    guint n = collector->hosts->len;
+    g_autofree GantryVirtCall **calls = g_new0(GantryVirtCall *, n + 1);
+    g_autofree Box **boxes = g_new0(Box *, n + 1);
+
+    for (guint i = 0; i < n; i++) {
+        const HostEntry *entry = collector->hosts->pdata[i];
+
+        boxes[i] = g_atomic_rc_box_new0(Box);
+        boxes[i]->with_xml = with_xml;
+        boxes[i]->with_uuid = !entry->uuid;
+        calls[i] = gantry_virt_call_start(
+            entry->conn, take_sample, g_atomic_rc_box_acquire(boxes[i]), box_release, timeout_msec);
+    }
+    for (guint i = 0; i < n; i++) {
+        HostEntry *entry = collector->hosts->pdata[i];
+        g_autoptr(GError) error = NULL;
+
+        g_clear_pointer(&entry->failure, g_free);
+        if (gantry_virt_call_finish(calls[i], &error)) {
+            keep_sample(entry, g_steal_pointer(&boxes[i]->sample));
+        } else {
+            entry->failure = g_strdup(error->message);
+        }
+        box_release(boxes[i]);
+    }
+}
+
+char *
+lb_uri_server(const char *uri)
+{
+    xmlURI *parsed = xmlParseURI(uri);
+    char *server = parsed && parsed->server && *parsed->server ? g_strdup(parsed->server) : NULL;
+
+    xmlFreeURI(parsed);
+    return server;
+}
 
 static void
 close_if_local(LbHost *host, const char *uri)
 {
-    xmlURI *parsed = xmlParseURI(uri);
+    g_autofree char *server = lb_uri_server(uri);
 
-    if (!parsed || !parsed->server || !*parsed->server) {
+    if (!server) {
         host->closed_reason =
             g_strdup_printf(_("its URI '%s' has no host name that others reach"), uri);
     }
-    xmlFreeURI(parsed);
-}
-
-LbState *
-lb_collect(const char *const *uris, const LbCollectOptions *options, GError **error)
-{
-    g_autoptr(LbState) state = lb_state_new();
-    guint n_hosts = g_strv_length((char **)uris);
-    g_autofree GantryVirtConn **conns = g_new0(GantryVirtConn *, n_hosts);
-    g_autofree GantryVirtCall **calls = g_new0(GantryVirtCall *, n_hosts);
-    g_autofree Probe **probes = g_new0(Probe *, n_hosts);
-
-    for (guint i = 0; i < n_hosts; i++) {
-        probes[i] = g_atomic_rc_box_new0(Probe);
-        probes[i]->uri = g_strdup(uris[i]);
-        probes[i]->options = *options;
-        probes[i]->owner = lb_state_new();
-        conns[i] = gantry_virt_conn_new(uris[i], NULL);
-        calls[i] =
-            gantry_virt_call_start(conns[i], probe_host, g_atomic_rc_box_acquire(probes[i]),
-                                   probe_release, options->interval_msec + options->timeout_msec);
-    }
-    for (guint i = 0; i < n_hosts; i++) {
-        g_autoptr(GError) local_error = NULL;
-
-        if (gantry_virt_call_finish(calls[i], &local_error)) {
-            g_ptr_array_add(state->hosts, g_ptr_array_steal_index(probes[i]->owner->hosts, 0));
-        } else {
-            LbHost *host = lb_state_add_host(state, uris[i], "");
-
-            host->status = LB_HOST_UNREACHABLE;
-            host->status_reason = g_strdup(local_error->message);
-        }
-        close_if_local(lb_state_host(state, i), uris[i]);
-        gantry_virt_conn_free(conns[i]);
-        probe_release(probes[i]);
-    }
-    return check_unique(state, uris, error) ? g_steal_pointer(&state) : NULL;
-}
-
-static void
-probe_clear(gpointer data)
-{
-    Probe *probe = data;
-
-    g_free(probe->uri);
-    lb_state_free(probe->owner);
-}
-
-static void
-probe_release(gpointer data)
-{
-    g_atomic_rc_box_release_full(data, probe_clear);
 }
 
 static gboolean
-check_unique(const LbState *state, const char *const *uris, GError **error)
+check_unique(const LbCollector *collector, const LbState *state, GError **error)
 {
-    for (guint i = 0; i < state->hosts->len; i++) {
-        for (guint k = 0; k < i; k++) {
-            const LbHost *a = lb_state_host(state, k), *b = lb_state_host(state, i);
+    g_autoptr(GHashTable) uris = g_hash_table_new(g_str_hash, g_str_equal);
 
-            if (*a->uuid && g_str_equal(a->uuid, b->uuid)) {
-                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
-                            _("'%1$s' and '%2$s' are the same host (uuid %3$s); name it once, or "
-                              "give each host its own host_uuid in libvirtd.conf"),
-                            uris[k], uris[i], a->uuid);
-                return FALSE;
-            }
+    for (guint i = 0; i < state->hosts->len; i++) {
+        const HostEntry *entry = collector->hosts->pdata[i];
+        LbHost *host = lb_state_host(state, i);
+        const char *other;
+
+        if (!*host->uuid) {
+            continue;
         }
+        other = g_hash_table_lookup(uris, host->uuid);
+        if (other) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                        _("'%1$s' and '%2$s' are the same host (uuid %3$s); name it once, or "
+                          "give each host its own host_uuid in libvirtd.conf"),
+                        other, entry->uri, host->uuid);
+            return FALSE;
+        }
+        g_hash_table_insert(uris, host->uuid, entry->uri);
     }
     return TRUE;
 }
 
 static void
-sample_clear(Sample *sample)
+add_host(const HostEntry *entry, LbState *state, const GantryExtension *const *extensions,
+         const GantryPolicy *policy)
 {
-    g_clear_pointer(&sample->domain_nsec, g_hash_table_unref);
-    g_clear_pointer(&sample->records, virDomainStatsRecordListFree);
+    const char *name = entry->last ? entry->last->hostname : entry->uri;
+    LbHost *host = lb_state_add_host(state, name, entry->uuid ? entry->uuid : "");
+    g_autoptr(GError) error = NULL;
+
+    close_if_local(host, entry->uri);
+    if (!entry->previous) {
+        host->status = LB_HOST_UNREACHABLE;
+        host->status_reason = g_strdup(entry->failure ? entry->failure : _("not measured yet"));
+        return;
+    }
+    if (!lb_measure_host(entry->previous, entry->last, host, &error)) {
+        host->status = LB_HOST_UNREACHABLE;
+        host->status_reason = g_strdup(error->message);
+        return;
+    }
+    if (entry->failure) {
+        host->status = LB_HOST_STALE;
+        host->status_reason = g_strdup(entry->failure);
+    }
+    for (guint i = 0; i < host->vms->len; i++) {
+        const LbDomainSample *domain = entry->last->domains->pdata[i];
+
+        if (domain->xml) {
+            lb_vm_read_settings(lb_host_vm(host, i), domain->xml, extensions, policy);
+        } else {
+            lb_host_vm(host, i)->settings_error = g_strdup(_("its XML could not be read"));
+        }
+    }
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sample, sample_clear)
+/* Hosts of one name are told apart by their URIs. */
+static void
+make_names_unique(const LbCollector *collector, const LbState *state)
+{
+    g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < state->hosts->len; i++) {
+        const char *name = lb_state_host(state, i)->name;
+        guint n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, name));
+
+        g_hash_table_insert(counts, g_strdup(name), GUINT_TO_POINTER(n + 1));
+    }
+    for (guint i = 0; i < state->hosts->len; i++) {
+        const HostEntry *entry = collector->hosts->pdata[i];
+        LbHost *host = lb_state_host(state, i);
+
+        if (GPOINTER_TO_UINT(g_hash_table_lookup(counts, host->name)) > 1) {
+            g_free(host->name);
+            host->name = g_strdup(entry->uri);
+        }
+    }
+}
+
+LbState *
+lb_collector_state(LbCollector *collector, const GantryExtension *const *extensions,
+                   const GantryPolicy *policy, GError **error)
+{
+    g_autoptr(LbState) state = lb_state_new();
+
+    for (guint i = 0; i < collector->hosts->len; i++) {
+        add_host(collector->hosts->pdata[i], state, extensions, policy);
+    }
+    make_names_unique(collector, state);
+    return check_unique(collector, state, error) ? g_steal_pointer(&state) : NULL;
+}
+
+/* In the connection's thread */
+
+/* The best guess at when the server looked. */
+static gint64
+middle_usec(gint64 begin_usec)
+{
+    return begin_usec + (g_get_monotonic_time() - begin_usec) / 2;
+}
 
 static gboolean
-sample_host_cpu(virConnectPtr virt, Sample *sample, GError **error)
+read_cpu(virConnectPtr virt, LbSample *sample, GError **error)
 {
     g_autofree virNodeCPUStats *stats = NULL;
+    gint64 begin;
     int n = 0;
 
     if (virNodeGetCPUStats(virt, VIR_NODE_CPU_STATS_ALL_CPUS, NULL, &n, 0) < 0) {
@@ -147,68 +276,36 @@ sample_host_cpu(virConnectPtr virt, Sample *sample, GError **error)
         return FALSE;
     }
     stats = g_new0(virNodeCPUStats, (gsize)n + 1);
+    begin = g_get_monotonic_time();
     if (virNodeGetCPUStats(virt, VIR_NODE_CPU_STATS_ALL_CPUS, stats, &n, 0) < 0) {
         gantry_virt_set_error(error, _("cannot read the host's CPU time"));
         return FALSE;
     }
+    sample->cpu_time_usec = middle_usec(begin);
     for (int i = 0; i < n; i++) {
         gboolean idle = g_str_equal(stats[i].field, VIR_NODE_CPU_STATS_IDLE) ||
                         g_str_equal(stats[i].field, VIR_NODE_CPU_STATS_IOWAIT);
 
-        if (g_str_equal(stats[i].field, VIR_NODE_CPU_STATS_UTILIZATION)) {
-            continue;
-        }
-        sample->total_nsec += stats[i].value;
-        sample->busy_nsec += idle ? 0 : stats[i].value;
-    }
-    return TRUE;
-}
-
-/* One call for all domains. */
-static gboolean
-take_sample(virConnectPtr virt, Sample *sample, GError **error)
-{
-    int n;
-
-    sample->time_usec = g_get_monotonic_time();
-    sample->domain_nsec = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    if (!sample_host_cpu(virt, sample, error)) {
-        return FALSE;
-    }
-    n = virConnectGetAllDomainStats(
-        virt, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON,
-        &sample->records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE);
-    if (n < 0) {
-        gantry_virt_set_error(error, _("cannot read the domains' statistics"));
-        return FALSE;
-    }
-    for (int i = 0; i < n; i++) {
-        const virDomainStatsRecord *record = sample->records[i];
-        char uuid[VIR_UUID_STRING_BUFLEN];
-        unsigned long long nsec;
-
-        if (virTypedParamsGetULLong(record->params, record->nparams, "cpu.time", &nsec) == 1 &&
-            virDomainGetUUIDString(record->dom, uuid) == 0) {
-            g_hash_table_insert(sample->domain_nsec, g_strdup(uuid),
-                                g_memdup2(&(guint64){nsec}, sizeof(guint64)));
+        if (!g_str_equal(stats[i].field, VIR_NODE_CPU_STATS_UTILIZATION)) {
+            sample->total_nsec += stats[i].value;
+            sample->busy_nsec += idle ? 0 : stats[i].value;
         }
     }
     return TRUE;
 }
 
 static gboolean
-read_memory(virConnectPtr virt, LbHost *host, GError **error)
+read_memory(virConnectPtr virt, LbSample *sample, GError **error)
 {
     g_autofree virNodeMemoryStats *stats = NULL;
     int n = 0;
 
-    if (virNodeGetMemoryStats(virt, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &n, 0) == 0) {
-        stats = g_new0(virNodeMemoryStats, (gsize)n + 1);
-        if (virNodeGetMemoryStats(virt, VIR_NODE_MEMORY_STATS_ALL_CELLS, stats, &n, 0) < 0) {
-            n = -1;
-        }
+    if (virNodeGetMemoryStats(virt, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &n, 0) < 0) {
+        gantry_virt_set_error(error, _("cannot read the host's memory"));
+        return FALSE;
     }
-    if (n <= 0) {
+    stats = g_new0(virNodeMemoryStats, (gsize)n + 1);
+    if (virNodeGetMemoryStats(virt, VIR_NODE_MEMORY_STATS_ALL_CELLS, stats, &n, 0) < 0) {
         gantry_virt_set_error(error, _("cannot read the host's memory"));
         return FALSE;
     }
@@ -216,11 +313,11 @@ read_memory(virConnectPtr virt, LbHost *host, GError **error)
         guint64 bytes = stats[i].value * KIB;
 
         if (g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_TOTAL)) {
-            host->memory_total_bytes = bytes;
+            sample->memory_total_bytes = bytes;
         } else if (g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_FREE) ||
                    g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_BUFFERS) ||
                    g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_CACHED)) {
-            host->memory_available_bytes += bytes;
+            sample->memory_unused_bytes += bytes;
         }
     }
     return TRUE;
@@ -238,109 +335,73 @@ read_host_uuid(virConnectPtr virt)
     return node ? gantry_xml_content(node) : g_strdup("");
 }
 
-/* What the balance extension says of the domain, wherever it is set. */
 static void
-read_settings(const LbCollectOptions *options, virDomainPtr domain, LbVm *vm)
+add_domain(const virDomainStatsRecord *record, const Box *box)
 {
-    char *text = virDomainGetXMLDesc(domain, 0);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GantryXml) xml = NULL;
-    g_autoptr(GantrySettings) settings = NULL;
-    g_auto(GantryDomainIdentity) identity = {0};
-    const GantryElement *balance;
-    const char *policy;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    unsigned long long cpu_time_nsec = 0;
+    unsigned long long maximum_kib = 0;
+    int state = VIR_DOMAIN_NOSTATE;
+    LbDomainSample *domain;
 
-    xml = text ? gantry_xml_parse(text, strlen(text), vm->name, &error) : NULL;
-    free(text);
-    if (xml && gantry_domain_identity_read(xml, &identity, &error)) {
-        vm->nova = identity.nova;
-        settings = gantry_settings_resolve(options->extensions, xml, options->policy, &error);
-    }
-    if (!settings) {
-        vm->settings_error = g_strdup(error ? error->message : _("its XML cannot be read"));
+    if (virDomainGetUUIDString(record->dom, uuid) < 0) {
         return;
     }
-    balance = gantry_settings_get(settings, "balance")->element;
-    policy = gantry_element_string(balance, "policy");
-    vm->movable = gantry_element_bool(balance, "movable");
-    vm->priority = (guint)gantry_element_uint(balance, "priority");
-    vm->max_downtime_msec = (guint)gantry_element_uint(balance, "max-downtime");
-    vm->group = g_strdup(gantry_element_string(balance, "group"));
-    if (g_strcmp0(policy, "affinity") == 0) {
-        vm->policy = LB_GROUP_AFFINITY;
-    } else if (g_strcmp0(policy, "anti-affinity") == 0) {
-        vm->policy = LB_GROUP_ANTI_AFFINITY;
-    }
-}
+    virTypedParamsGetInt(record->params, record->nparams, "state.state", &state);
+    virTypedParamsGetULLong(record->params, record->nparams, "balloon.maximum", &maximum_kib);
+    domain = lb_sample_add_domain(box->sample, virDomainGetName(record->dom), uuid);
+    domain->running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
+    domain->memory_bytes = (guint64)maximum_kib * KIB;
+    domain->has_cpu_time =
+        virTypedParamsGetULLong(record->params, record->nparams, "cpu.time", &cpu_time_nsec) == 1;
+    domain->cpu_time_nsec = cpu_time_nsec;
+    if (box->with_xml) {
+        char *xml = virDomainGetXMLDesc(record->dom, 0);
 
-/* What has been used between the samples, in CPUs; FALSE for a domain that came in between. */
-static gboolean
-domain_cpus(const Sample *before, const Sample *after, const char *uuid, double *ret_cpus)
-{
-    const guint64 *old = g_hash_table_lookup(before->domain_nsec, uuid);
-    const guint64 *new = g_hash_table_lookup(after->domain_nsec, uuid);
-
-    if (!old || !new || *new < *old) {
-        return FALSE;
-    }
-    *ret_cpus = (double)(*new - *old) / ((double)(after->time_usec - before->time_usec) * 1000);
-    return TRUE;
-}
-
-static void
-add_domains(const Probe *probe, LbHost *host, const Sample *before, const Sample *after)
-{
-    for (GantryVirtStats *record = after->records; record && *record; record++) {
-        char uuid[VIR_UUID_STRING_BUFLEN];
-        unsigned long long maximum_kib = 0;
-        int state = VIR_DOMAIN_NOSTATE;
-        LbVm *vm;
-
-        if (virDomainGetUUIDString((*record)->dom, uuid) < 0) {
-            continue;
-        }
-        virTypedParamsGetInt((*record)->params, (*record)->nparams, "state.state", &state);
-        virTypedParamsGetULLong((*record)->params, (*record)->nparams, "balloon.maximum",
-                                &maximum_kib);
-        vm = lb_host_add_vm(host, virDomainGetName((*record)->dom), uuid);
-        vm->running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
-        vm->measured = domain_cpus(before, after, uuid, &vm->cpu);
-        vm->memory_bytes = (guint64)maximum_kib * KIB;
-        read_settings(&probe->options, (*record)->dom, vm);
+        domain->xml = g_strdup(xml);
+        free(xml);
     }
 }
 
 static gboolean
-probe_host(virConnectPtr virt, gpointer data, GError **error)
+take_sample(virConnectPtr virt, gpointer data, GError **error)
 {
-    Probe *probe = data;
-    g_auto(Sample) before = {0};
-    g_auto(Sample) after = {0};
-    g_autofree char *uuid = NULL;
-    char *name;
+    Box *box = data;
+    g_autoptr(GantryVirtStats) records = NULL;
     virNodeInfo info;
-    LbHost *host;
-    double wall_nsec;
+    char *hostname;
+    gint64 begin;
+    int n;
 
+    box->sample = lb_sample_new();
     if (virNodeGetInfo(virt, &info) < 0) {
         gantry_virt_set_error(error, _("cannot read the host's processor"));
         return FALSE;
     }
-    name = virConnectGetHostname(virt);
-    uuid = read_host_uuid(virt);
-    host = lb_state_add_host(probe->owner, name ? name : probe->uri, uuid);
-    free(name);
-    if (!read_memory(virt, host, error) || !take_sample(virt, &before, error)) {
+    box->sample->n_cpus = info.cpus;
+    box->sample->n_threads_per_core = info.threads;
+    hostname = virConnectGetHostname(virt);
+    if (!hostname) {
+        gantry_virt_set_error(error, _("cannot read the host's name"));
         return FALSE;
     }
-    poll(NULL, 0, (int)probe->options.interval_msec); /* the time that is measured */
-    if (!take_sample(virt, &after, error)) {
+    box->sample->hostname = g_strdup(hostname);
+    free(hostname);
+    box->sample->uuid = box->with_uuid ? read_host_uuid(virt) : g_strdup("");
+    if (!read_memory(virt, box->sample, error) || !read_cpu(virt, box->sample, error)) {
         return FALSE;
     }
-    wall_nsec = (double)(after.time_usec - before.time_usec) * 1000;
-    host->n_cores = MAX(info.cpus / MAX(info.threads, 1), 1);
-    host->capacity = (double)(after.total_nsec - before.total_nsec) / wall_nsec;
-    host->busy = (double)(after.busy_nsec - before.busy_nsec) / wall_nsec;
-    add_domains(probe, host, &before, &after);
+    begin = g_get_monotonic_time();
+    n = virConnectGetAllDomainStats(
+        virt, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON,
+        &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE);
+    if (n < 0) {
+        gantry_virt_set_error(error, _("cannot read the domains' statistics"));
+        return FALSE;
+    }
+    box->sample->domains_time_usec = middle_usec(begin);
+    for (int i = 0; i < n; i++) {
+        add_domain(records[i], box);
+    }
     return TRUE;
 }

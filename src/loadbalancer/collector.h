@@ -5,21 +5,39 @@
 #include "common/xml/settings.h"
 #include "loadbalancer/state.h"
 
-typedef struct {
-    guint interval_msec; /* between the two samples that a load is made from */
-    guint timeout_msec;  /* for each host, beyond the interval */
-    const GantryExtension *const *extensions;
-    const GantryPolicy *policy; /* (nullable); used by all hosts' threads, so never changed */
-} LbCollectOptions;
+/**
+ * Measures hosts, all at once, each by itself: one that is slow, hung or away costs nobody more
+ * than its own deadline. Keeps a connection to each.
+ */
+typedef struct LbCollector LbCollector;
+
+/* @uris: NULL-terminated. */
+LbCollector *lb_collector_new(const char *const *uris);
+void lb_collector_free(LbCollector *collector);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LbCollector, lb_collector_free)
 
 /**
- * lb_collect:
- * @uris: NULL-terminated, each once
+ * lb_collector_sample:
+ * @timeout_msec: for each host
+ * @with_xml: ask for the domains' XML as well, which takes a call for each of them
  *
- * Measures all hosts at once, each by itself: one that is slow, hung or away costs its own deadline
- * and is in the state as unreachable, with the reason.
- *
- * Returns: (transfer full): hosts in the order of @uris. NULL with GANTRY_ERROR_CONFLICT where two
- * URIs lead to the same host.
+ * Takes a sample of each host and keeps it with the one before. What fails is kept as the reason
+ * why the host has no fresh numbers.
  */
-LbState *lb_collect(const char *const *uris, const LbCollectOptions *options, GError **error);
+void lb_collector_sample(LbCollector *collector, guint timeout_msec, gboolean with_xml);
+
+/**
+ * lb_collector_state:
+ * @policy: (nullable)
+ *
+ * From each host's last two samples: hosts in the order of the URIs. A host whose last sample
+ * failed is stale; one that has no two samples is unreachable; both have the reason. Settings come
+ * from the last sample, which must have been taken with XML.
+ *
+ * Returns: (transfer full): NULL with GANTRY_ERROR_CONFLICT where two URIs lead to the same host.
+ */
+LbState *lb_collector_state(LbCollector *collector, const GantryExtension *const *extensions,
+                            const GantryPolicy *policy, GError **error);
+
+/* The host name in @uri, or NULL for a local one: can another host reach it? (transfer full) */
+char *lb_uri_server(const char *uri);

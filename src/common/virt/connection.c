@@ -63,7 +63,8 @@ struct GantryVirtConn {
     GantryVirtFollow *follow; /* NULL: nobody follows */
 
     GMutex lock;
-    GCond wake;
+    GCond wake;          /* for the worker */
+    GCond state_changed; /* for gantry_virt_conn_wait_up() */
     gboolean closing;
     GantryVirtState state;
     char *reason;       /* why it is not up; NULL: none yet */
@@ -159,6 +160,7 @@ gantry_virt_conn_new_full(const char *uri, const GantryVirtOptions *options, gui
     conn->clock = clock ? *clock : real_clock;
     g_mutex_init(&conn->lock);
     g_cond_init(&conn->wake);
+    g_cond_init(&conn->state_changed);
     g_queue_init(&conn->calls);
     g_queue_init(&conn->events);
     conn->state = GANTRY_VIRT_CONNECTING;
@@ -178,6 +180,7 @@ conn_clear(gpointer data)
     g_free(conn->reason);
     g_mutex_clear(&conn->lock);
     g_cond_clear(&conn->wake);
+    g_cond_clear(&conn->state_changed);
     g_clear_pointer(&conn->follow, gantry_virt_follow_unref);
 }
 
@@ -225,6 +228,22 @@ gantry_virt_conn_state(GantryVirtConn *conn, char **ret_reason)
     }
     g_mutex_unlock(&conn->lock);
     return state;
+}
+
+gboolean
+gantry_virt_conn_wait_up(GantryVirtConn *conn, guint timeout_msec)
+{
+    gint64 end = g_get_monotonic_time() + (gint64)timeout_msec * 1000;
+    gboolean in_time = TRUE;
+    gboolean up;
+
+    g_mutex_lock(&conn->lock);
+    while (in_time && conn->state != GANTRY_VIRT_UP) {
+        in_time = g_cond_wait_until(&conn->state_changed, &conn->lock, end);
+    }
+    up = conn->state == GANTRY_VIRT_UP;
+    g_mutex_unlock(&conn->lock);
+    return up;
 }
 
 void
@@ -304,6 +323,7 @@ set_state_locked(GantryVirtConn *conn, GantryVirtState state, const char *reason
         return;
     }
     conn->state = state;
+    g_cond_broadcast(&conn->state_changed);
     gantry_dbg("%s: %s%s%s", conn->uri, gantry_virt_state_name(state), reason ? ": " : "",
                reason ? reason : "");
     if (conn->follow) {

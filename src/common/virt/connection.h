@@ -51,6 +51,9 @@ const char *gantry_virt_conn_uri(const GantryVirtConn *conn);
 /* @ret_reason: (out) (optional) (nullable) (transfer full): why it is not up. */
 GantryVirtState gantry_virt_conn_state(GantryVirtConn *conn, char **ret_reason);
 
+/* Waits until it is up, for at most @timeout_msec. Returns: TRUE if it is. */
+gboolean gantry_virt_conn_wait_up(GantryVirtConn *conn, guint timeout_msec);
+
 /**
  * GantryVirtFunc:
  *

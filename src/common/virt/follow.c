@@ -207,9 +207,8 @@ gantry_virt_follow_resync(GantryVirtFollow *follow, GantryVirtConn *conn, virCon
         GantryVirtDomain entry = {.domain = records[i]->dom};
 
         virDomainRef(entry.domain);
-        virTypedParamsGetInt(records[i]->params, records[i]->nparams, VIR_DOMAIN_STATS_STATE_STATE,
-                             &entry.state);
-        virTypedParamsGetInt(records[i]->params, records[i]->nparams, VIR_DOMAIN_STATS_STATE_REASON,
+        virTypedParamsGetInt(records[i]->params, records[i]->nparams, "state.state", &entry.state);
+        virTypedParamsGetInt(records[i]->params, records[i]->nparams, "state.reason",
                              &entry.reason);
         g_array_append_val(domains, entry);
     }

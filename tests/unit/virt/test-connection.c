@@ -240,6 +240,17 @@ test_free_fails_what_waits(void)
     gate_await(gate, &gate->destroyed);
 }
 
+static void
+test_wait_up(void)
+{
+    g_autoptr(GantryVirtConn) conn = gantry_virt_conn_new("test:///default", NULL);
+    g_autoptr(GantryVirtConn) never = gantry_virt_conn_new("nonsense://", NULL);
+
+    g_assert_true(gantry_virt_conn_wait_up(conn, FOREVER_MSEC));
+    g_assert_true(gantry_virt_conn_wait_up(conn, 0));
+    g_assert_false(gantry_virt_conn_wait_up(never, SHORT_MSEC));
+}
+
 /* Servers that do not serve */
 
 static void
@@ -448,6 +459,7 @@ main(int argc, char **argv)
     g_test_add_func("/virt/conn/free-does-not-wait-for-a-hung-call",
                     test_free_does_not_wait_for_a_hung_call);
     g_test_add_func("/virt/conn/free-fails-what-waits", test_free_fails_what_waits);
+    g_test_add_func("/virt/conn/wait-up", test_wait_up);
     g_test_add_func("/virt/conn/silent-tcp-server", test_silent_tcp_server);
     g_test_add_func("/virt/conn/silent-unix-server", test_silent_unix_server);
     g_test_add_func("/virt/conn/control/plain-open-hangs", test_control_plain_open_hangs);

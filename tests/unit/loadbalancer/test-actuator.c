@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Moves that cannot work; those that do, and their failures, are in tests/system/balancer. */
+#include "loadbalancer/actuator.h"
+
+#include "silent-server.h"
+
+static const LbMoveWatcher nobody;
+
+static void
+test_unreachable_source(void)
+{
+    g_autofree char *uri = NULL;
+    SilentServer *server = silent_server_new_tcp(SILENT_SERVER_HOLDS);
+    LbMoveResult result = {.total_msec = 77};
+    g_autoptr(GError) error = NULL;
+    LbMove move = {
+        .uuid = "6695eb01-f6a4-8304-79aa-97f2502e193f", .name = "web", .timeout_msec = 1000};
+
+    uri = g_strdup(silent_server_uri(server));
+    silent_server_free(server); /* nobody listens there now */
+    move.source_uri = move.target_uri = uri;
+    g_assert_false(lb_move(&move, &nobody, NULL, &result, &error));
+    g_assert_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_UNCLEAR);
+    g_assert_nonnull(g_strstr_len(error->message, -1, "refused"));
+    g_assert_nonnull(g_strstr_len(error->message, -1, "could not be seen"));
+    g_assert_cmpuint(result.total_msec, ==, 77);
+}
+
+static void
+test_no_such_domain(void)
+{
+    const LbMove move = {.source_uri = "test:///default",
+                         .target_uri = "test:///default",
+                         .uuid = "00000000-0000-0000-0000-000000000001",
+                         .name = "nobody",
+                         .timeout_msec = 1000};
+    LbMoveResult result;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(lb_move(&move, &nobody, NULL, &result, &error));
+    g_assert_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_UNCLEAR);
+    g_assert_nonnull(g_strstr_len(error->message, -1, "'nobody' is not at the source any more"));
+    g_assert_nonnull(g_strstr_len(error->message, -1, "neither host"));
+}
+
+/* The test driver knows no migration. Both URIs lead to the same domain, so it seems to be on both
+ * hosts: that must be told first of all. */
+static void
+test_domain_at_both_hosts(void)
+{
+    const LbMove move = {.source_uri = "test:///default",
+                         .target_uri = "test:///default",
+                         .uuid = "6695eb01-f6a4-8304-79aa-97f2502e193f",
+                         .name = "test",
+                         .timeout_msec = 1000};
+    LbMoveResult result;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(lb_move(&move, &nobody, NULL, &result, &error));
+    g_assert_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_UNCLEAR);
+    g_assert_nonnull(g_strstr_len(error->message, -1, "both hosts"));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/lb/actuator/unreachable-source", test_unreachable_source);
+    g_test_add_func("/lb/actuator/no-such-domain", test_no_such_domain);
+    g_test_add_func("/lb/actuator/domain-at-both-hosts", test_domain_at_both_hosts);
+    return g_test_run();
+}
