@@ -4,7 +4,8 @@
  *
  * GKeyFile parses, but forgives more than a configuration should be forgiven: of a key given twice
  * it silently keeps the last, and its errors hold no line number. So check_lines() goes over the
- * text first, by GKeyFile's own notion of lines, and refuses these; then GKeyFile has its say.
+ * text first, by GKeyFile's own notion of lines, and refuses these; then GKeyFile has its say. It
+ * also takes away white space at the ends of lines, which GKeyFile would leave in the values.
  */
 #include "common/base/config.h"
 
@@ -21,7 +22,7 @@
 #define FILE_MAX_BYTES (1024 * 1024)
 #define WORD_MAX_BYTES 64 /* longer words are not compared: cost is the product of the lengths */
 
-static gboolean check_lines(const char *text, const char *name, GError **error);
+static char *check_lines(const char *text, const char *name, GError **error);
 static gboolean check_mode(const char *path, GError **error);
 
 GKeyFile *
@@ -41,6 +42,7 @@ GKeyFile *
 gantry_key_file_parse(const char *text, gsize length, const char *name, GError **error)
 {
     g_autoptr(GKeyFile) key_file = g_key_file_new();
+    g_autofree char *stripped = NULL;
     g_autoptr(GError) parse_error = NULL;
 
     if (length > FILE_MAX_BYTES) {
@@ -54,12 +56,13 @@ gantry_key_file_parse(const char *text, gsize length, const char *name, GError *
                     _("%s: not text in UTF-8; store it in that encoding"), name);
         return NULL;
     }
-    if (!check_lines(text, name, error)) {
+    stripped = check_lines(text, name, error);
+    if (!stripped) {
         return NULL;
     }
     /* Without this flag "key[de]" would be dropped unseen instead of being an unknown key. */
-    if (length > 0 && !g_key_file_load_from_data(key_file, text, length,
-                                                 G_KEY_FILE_KEEP_TRANSLATIONS, &parse_error)) {
+    if (*stripped && !g_key_file_load_from_data(key_file, stripped, strlen(stripped),
+                                                G_KEY_FILE_KEEP_TRANSLATIONS, &parse_error)) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, "%s: %s", name,
                     parse_error->message);
         return NULL;
@@ -222,13 +225,14 @@ check_mode(const char *path, GError **error)
     return TRUE;
 }
 
+/* @line, stripped, is in @section, which it may change. */
 static gboolean
-check_line(char *line, int number, const char *name, char **section, GHashTable *seen,
+check_line(const char *line, int number, const char *name, char **section, GHashTable *seen,
            GError **error)
 {
-    char *equals;
+    const char *equals = strchr(line, '=');
+    g_autofree char *key = NULL;
 
-    g_strstrip(line);
     if (line[0] == '\0' || line[0] == '#') {
         return TRUE;
     }
@@ -237,46 +241,47 @@ check_line(char *line, int number, const char *name, char **section, GHashTable 
         *section = g_strdup(line);
         return TRUE;
     }
-    equals = strchr(line, '=');
     if (!equals || equals == line) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("%1$s:%2$d: '%3$s' is not a [section], KEY=VALUE or # comment"), name, number,
                     line);
         return FALSE;
     }
-    *equals = '\0';
-    g_strchomp(line);
+    key = g_strchomp(g_strndup(line, (gsize)(equals - line)));
     if (!*section) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("%1$s:%2$d: key '%3$s' stands before the first [section]"), name, number,
-                    line);
+                    key);
         return FALSE;
     }
-    if (!g_hash_table_add(seen, g_strconcat(*section, "\n", line, NULL))) {
+    if (!g_hash_table_add(seen, g_strconcat(*section, "\n", key, NULL))) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("%1$s:%2$d: %3$s %4$s is given a second time; keep one of the two"), name,
-                    number, *section, line);
+                    number, *section, key);
         return FALSE;
     }
     return TRUE;
 }
 
-static gboolean
+/* (transfer full): the text with each line stripped. */
+static char *
 check_lines(const char *text, const char *name, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GString) stripped = g_string_new(NULL);
     g_autofree char *section = NULL;
     int number = 0;
 
     while (*text) {
         gsize length = strcspn(text, "\n");
-        g_autofree char *line = g_strndup(text, length);
+        g_autofree char *line = g_strstrip(g_strndup(text, length));
 
         number++;
         if (!check_line(line, number, name, &section, seen, error)) {
-            return FALSE;
+            return NULL;
         }
+        g_string_append_printf(stripped, "%s\n", line);
         text += length + (text[length] == '\n');
     }
-    return TRUE;
+    return g_string_free(g_steal_pointer(&stripped), FALSE);
 }

@@ -5,9 +5,11 @@
 
 /**
  * gantry_key_file_load:
- * @path: a regular file of at most 1 MiB in GKeyFile's INI dialect, UTF-8; a key given twice in one
- * section is an error, and so is a file that everybody may write (mode o+w): what stands in it is
- * acted upon by root
+ * @path: a regular file of at most 1 MiB in GKeyFile's INI dialect, UTF-8
+ *
+ * White space around keys and values is not part of them. A key given twice in one section is an
+ * error. So is a file that everybody may write (mode o+w), since what stands in it is acted upon by
+ * root; its owner and group are the administrator's affair.
  *
  * Returns: (transfer full): the key file, or NULL: GANTRY_ERROR_NOT_FOUND, _LIMIT, _REFUSED (mode),
  * or _INVALID with file and line where known.
