@@ -133,11 +133,6 @@ on_doctype(void *data, const xmlChar *name, const xmlChar *external_id, const xm
 }
 
 static void
-keep_quiet(void *data, xmlErrorPtr error)
-{
-}
-
-static void
 set_parse_error(GError **error, const char *name, xmlParserCtxt *parser, const Parse *parse)
 {
     const xmlError *problem = xmlCtxtGetLastError(parser);
@@ -230,10 +225,9 @@ gantry_xml_parse(const char *text, gsize length, const char *name, GError **erro
     parser->sax->startElementNs = on_start_element;
     parser->sax->endElementNs = on_end_element;
     parser->sax->internalSubset = on_doctype;
-    parser->sax->serror = keep_quiet;
     xml->doc = xmlCtxtReadMemory(parser, xml->text, (int)length, NULL, NULL,
                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    ok = xml->doc && parser->wellFormed && !parse.message && xmlDocGetRootElement(xml->doc);
+    ok = xml->doc && !parse.message && xmlDocGetRootElement(xml->doc);
     if (!ok) {
         set_parse_error(error, name, parser, &parse);
     }

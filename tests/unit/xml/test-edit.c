@@ -236,9 +236,10 @@ test_neighbours(void)
     gantry_xml_edit_append(edit, gantry_xml_root(xml), "<last/>");
     gantry_xml_edit_replace(edit, gantry_xml_path(xml, "b"), "<B/>");
     gantry_xml_edit_append(edit, gantry_xml_path(xml, "a"), "in");
+    gantry_xml_edit_set_attribute(edit, gantry_xml_path(xml, "a"), "n", "1");
     gantry_xml_edit_append(edit, gantry_xml_root(xml), "<really/>");
     text = apply(edit);
-    g_assert_cmpstr(text, ==, "<d><a>in</a><B/><last/><really/></d>");
+    g_assert_cmpstr(text, ==, "<d><a n='1'>in</a><B/><last/><really/></d>");
 }
 
 static void
