@@ -336,3 +336,24 @@ gantry_xml_content(const xmlNode *element)
     xmlFree(value);
     return g_strstrip(copy);
 }
+
+char *
+gantry_xml_escape(const char *text)
+{
+    static const char *const references[128] = {
+        ['&'] = "&amp;",  ['<'] = "&lt;",  ['>'] = "&gt;",   ['\''] = "&apos;",
+        ['"'] = "&quot;", ['\t'] = "&#9;", ['\n'] = "&#10;", ['\r'] = "&#13;",
+    };
+    GString *escaped = g_string_new(NULL);
+
+    for (; *text; text++) {
+        const char *reference = (guchar)*text < 128 ? references[(guchar)*text] : NULL;
+
+        if (reference) {
+            g_string_append(escaped, reference);
+        } else {
+            g_string_append_c(escaped, *text);
+        }
+    }
+    return g_string_free(escaped, FALSE);
+}

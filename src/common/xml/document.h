@@ -53,6 +53,10 @@ char *gantry_xml_attribute(const xmlNode *element, const char *name);
 /* Text content, stripped of white space at both ends; "" if none. (transfer full) */
 char *gantry_xml_content(const xmlNode *element);
 
+/* @text (UTF-8) as it may stand in an attribute, in either kind of quotes, or between tags: what a
+ * parser reads there is @text, its line breaks and tabs too. (transfer full) */
+char *gantry_xml_escape(const char *text);
+
 /* A list of edits to one document's text. Edits refer to the parsed document; they must not
  * overlap. */
 typedef struct GantryXmlEdit GantryXmlEdit;

@@ -25,7 +25,6 @@ struct GantryXmlEdit {
 
 static gboolean find_value(const char *text, const GantryXmlSpan *span, const char *name,
                            gsize *ret_start, gsize *ret_length);
-static char *escape_value(const char *value);
 
 static void
 change_clear(gpointer data)
@@ -68,7 +67,7 @@ gantry_xml_edit_set_attribute(GantryXmlEdit *edit, const xmlNode *element, const
                               const char *value)
 {
     const GantryXmlSpan *span = gantry_xml_span(edit->xml, element);
-    g_autofree char *escaped = escape_value(value);
+    g_autofree char *escaped = gantry_xml_escape(value);
     gsize start, length;
 
     if (find_value(edit->xml->text, span, name, &start, &length)) {
@@ -187,28 +186,6 @@ gantry_xml_edit_apply(GantryXmlEdit *edit, gsize *ret_length, GError **error)
     }
     *ret_length = result->len;
     return g_string_free(g_steal_pointer(&result), FALSE);
-}
-
-/* For either kind of quotes; white space that a parser would turn into blanks, as references. */
-static char *
-escape_value(const char *value)
-{
-    static const char *const references[128] = {
-        ['&'] = "&amp;",  ['<'] = "&lt;",  ['>'] = "&gt;",   ['\''] = "&apos;",
-        ['"'] = "&quot;", ['\t'] = "&#9;", ['\n'] = "&#10;", ['\r'] = "&#13;",
-    };
-    GString *escaped = g_string_new(NULL);
-
-    for (; *value; value++) {
-        const char *reference = (guchar)*value < 128 ? references[(guchar)*value] : NULL;
-
-        if (reference) {
-            g_string_append(escaped, reference);
-        } else {
-            g_string_append_c(escaped, *value);
-        }
-    }
-    return g_string_free(escaped, FALSE);
 }
 
 /* Where the value of an attribute without prefix stands, without its quotes. The tag is

@@ -13,10 +13,11 @@
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 
-#define MAX_NAME  64
-#define MAX_NAMES 64
-#define MAX_TEXT  1024
-#define MAX_PATH  4095
+#define MAX_NAME   64
+#define MAX_NAMES  64
+#define MAX_TEXT   1024
+#define MAX_PATH   4095
+#define MAX_CPUSET (64 * 1024) /* more than any canonical one */
 
 typedef char *(*Canonical)(const GantryField *field, const char *text); /* NULL: refused */
 
@@ -118,8 +119,11 @@ canonical_path(const GantryField *field, const char *text)
 static char *
 canonical_cpuset(const GantryField *field, const char *text)
 {
-    g_autoptr(GantryCpuset) cpus = gantry_cpuset_parse(text, NULL);
+    g_autoptr(GantryCpuset) cpus = NULL;
 
+    if (strlen(text) <= MAX_CPUSET) {
+        cpus = gantry_cpuset_parse(text, NULL);
+    }
     return cpus && gantry_cpuset_count(cpus) > 0 ? gantry_cpuset_format(cpus) : NULL;
 }
 

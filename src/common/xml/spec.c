@@ -373,7 +373,7 @@ format_into(GString *out, const GantryElement *element, const char *uri)
     }
     for (guint i = 0; i < count; i++) {
         if (element->values[i]) {
-            g_autofree char *escaped = g_markup_escape_text(element->values[i], -1);
+            g_autofree char *escaped = gantry_xml_escape(element->values[i]);
 
             g_string_append_printf(out, " %s='%s'", element->spec->fields[i].name, escaped);
         }
@@ -384,7 +384,7 @@ format_into(GString *out, const GantryElement *element, const char *uri)
     }
     g_string_append_c(out, '>');
     if (element->content) {
-        g_autofree char *escaped = g_markup_escape_text(element->content, -1);
+        g_autofree char *escaped = gantry_xml_escape(element->content);
 
         g_string_append(out, escaped);
     }
