@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * fake-daemon SOCKET MODE [ANSWER] - a daemon as well or badly behaved as a system test wants it,
- * on a lab host. It prints each request that it gets, a line each, until SIGTERM.
+ * on a lab host. It prints "ready", then each request that it gets, a line each, until SIGTERM.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -50,6 +50,7 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: fake-daemon SOCKET MODE [ANSWER]\n");
         return 2;
     }
+    puts("ready");
     while (sigtimedwait(&end, NULL, &between_looks) < 0) {
         print_calls(daemon, &n_printed);
     }

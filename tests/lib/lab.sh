@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# For system tests: sources tap.sh, and has the lab in short. A test script is run by meson with GANTRY_BUILD, the build folder. It calls lab_begin first; the lab ends with the script.
+# For system tests: sources tap.sh, and has the lab in short. A test script is run by meson with GANTRY_BUILD, the build folder; by hand it takes that of ./check. It calls lab_begin first; the lab ends with the script.
 
 TESTS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$TESTS_DIR/lib/tap.sh"
+: "${GANTRY_BUILD:=$(cd "$TESTS_DIR/.." && pwd)/_build/gcc}"
 
 # lab_begin NAME [up's OPTION...]
 lab_begin() {
@@ -25,7 +26,8 @@ lab_end() {
     local status=$? file
     if [ $status != 0 ]; then
         for file in "${GANTRY_LAB_DIR:-/var/lib/gantry-lab}/$LAB"/*/{console.log,upper/var/log/libvirt/libvirtd.log}; do
-            [ -s "$file" ] && diag "$file ends with:" && tail -n 20 "$file" | sed 's/^/# /'
+            # Without what libvirtd always says in a place like this.
+            [ -s "$file" ] && diag "$file ends with:" && grep -vE '/dev/kvm|dmidecode|udevGetDMIData|^$' "$file" | tail -n 20 | cut -c1-1000 | sed 's/^/# /'
         done
     fi
     [ -n "${GANTRY_LAB_KEEP:-}" ] || "$TESTS_DIR/lab/gantry-lab" --name "$LAB" down 2>/dev/null
@@ -66,6 +68,9 @@ virsh_refuses() {
     return 1
 }
 
-# put HOST FILE: stdin becomes a file on the host.
+# put HOST FILE [MODE]: stdin becomes a file on the host. A program that is running from the old one keeps that.
 # shellcheck disable=SC2016 # for the inner shell
-put() { on "$1" sh -c 'mkdir -p "$(dirname "$1")" && cat >"$1"' sh "$2"; }
+put() { on "$1" sh -c 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"' sh "$2" "${3:-644}"; }
+
+# The folder that is /shared on all hosts.
+lab_shared() { echo "${GANTRY_LAB_DIR:-/var/lib/gantry-lab}/$LAB/shared"; }

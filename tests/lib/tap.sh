@@ -24,13 +24,14 @@ expect_match() {
     return 1
 }
 
-# Runs all functions test_*, or those named on the command line, in the order of their definition.
+# run_tests [NAME...]: the functions test_NAME, or all, in the order of their definition.
 run_tests() {
     local name number=0 failed=0 status
     local -a names
     shopt -s extdebug
     mapfile -t names < <(declare -F | awk '{print $3}' | grep '^test_' | while read -r name; do declare -F "$name"; done | sort -k2n | awk '{print $1}')
     shopt -u extdebug
+    [ $# = 0 ] || names=("${@/#/test_}")
     echo "1..${#names[@]}"
     for name in "${names[@]}"; do
         number=$((number + 1))

@@ -84,7 +84,8 @@ guest_start() {
     fi
 }
 
-guest_count() { awk '/^T [0-9]+ [0-9]+\r?$/ {last = $2} END {print last + 0}' "$(guest_log "$1")"; }
+# Of the last lines only: logs grow long, and whoever waits looks often. Among them is a tick, unless the guest has just booted.
+guest_count() { tail -n 100 "$(guest_log "$1")" | awk '/^B / {count = 0} /^T [0-9]+ [0-9]+\r?$/ {count = $2} END {print count + 0}'; }
 
 guest_has_reached() { [ "$(guest_count "$1")" -ge "$2" ]; }
 

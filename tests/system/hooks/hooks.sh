@@ -29,8 +29,12 @@ hooks_begin() {
 }
 
 # install_hook HOST NAME: a shell script from stdin. libvirt reads the folder anew for each call.
-install_hook() { { echo "#!/bin/sh"; cat; } | put "$1" "$HOOKS/$2" && on "$1" chmod 755 "$HOOKS/$2"; }
+install_hook() { { echo "#!/bin/sh"; cat; } | put "$1" "$HOOKS/$2" 755; }
 remove_hook() { on "$1" rm -f "$HOOKS/$2"; }
+
+# A hook that fails in one operation: what Gantry's must not do.
+install_failing_hook() { install_hook "$1" 95-control <<<"[ \$2 != $2 ]"; }
+remove_failing_hook() { remove_hook "$1" 95-control; }
 
 forget_calls() { on "$1" sh -c "rm -f $CALLS $HOOK_LOG"; }
 
@@ -50,24 +54,23 @@ gantry_saw() { on "$1" sh -c "sed -n 's/^[^ ]* gantry-hook\[[0-9]*\]: \([a-z]*\)
 # Something lets a domain vanish on its own time.
 is_absent() { [ "$(domain_state "$1" "$2")" = absent ]; }
 
-# daemon_start HOST NAME MODE [ANSWER]: see tests/lib/fake-daemon-main.c. Requests are written to /run/NAME.calls.
+# daemon_start HOST NAME MODE [ANSWER]: see tests/lib/fake-daemon-main.c. Requests are written to /tmp/NAME.calls.
 daemon_start() {
     local host=$1 name=$2 mode=$3
     shift 3
-    put "$host" /run/fake-daemon <"$GANTRY_BUILD/tests/lib/fake-daemon"
-    on "$host" chmod 755 /run/fake-daemon
+    put "$host" /tmp/fake-daemon 755 <"$GANTRY_BUILD/tests/lib/fake-daemon"
     # shellcheck disable=SC2016 # for the inner shell
-    on "$host" sh -c 'name=$1; shift; setsid /run/fake-daemon "/run/gantry/$name.sock" "$@" >"/run/$name.calls" 2>&1 & echo $! >"/run/$name.pid"' sh "$name" "$mode" "$@"
-    wait_for 10 "fake daemon $name on $host" on "$host" test -S "/run/gantry/$name.sock"
+    on "$host" sh -c 'name=$1; shift; setsid /tmp/fake-daemon "/run/gantry/$name.sock" "$@" >"/tmp/$name.calls" 2>&1 & echo $! >"/tmp/$name.pid"' sh "$name" "$mode" "$@"
+    wait_for 10 "fake daemon $name on $host" on "$host" grep -qx ready "/tmp/$name.calls"
 }
 
 daemon_stop() {
     # shellcheck disable=SC2016
-    on "$1" sh -c 'kill "$(cat "/run/$1.pid")"' sh "$2"
+    on "$1" sh -c 'kill "$(cat "/tmp/$1.pid")"' sh "$2"
     wait_for 10 "fake daemon $2 on $1 to end" daemon_is_gone "$1" "$2"
 }
 daemon_is_gone() { ! on "$1" test -S "/run/gantry/$2.sock"; }
 
 # The methods that a daemon was called with, a line each.
-daemon_methods() { on "$1" sed -n 's/.*"method":"\([^"]*\)".*/\1/p' "/run/$2.calls"; }
+daemon_methods() { on "$1" sed -n 's/.*"method":"\([^"]*\)".*/\1/p' "/tmp/$2.calls"; }
 daemon_was_called() { [ -n "$(daemon_methods "$1" "$2")" ]; }
