@@ -33,8 +33,11 @@ lab_end() {
     [ -n "${GANTRY_LAB_KEEP:-}" ] || "$TESTS_DIR/lab/gantry-lab" --name "$LAB" down 2>/dev/null
 }
 
-# What the lab says on stderr is told as a diagnostic.
-lab() { "$TESTS_DIR/lab/gantry-lab" --name "$LAB" "$@" 2> >(sed 's/^/# /' >&2); }
+# What the lab says on stderr is told as a diagnostic. A plain pipe, not a process substitution: hosts would inherit that one's descriptor, and keep it open.
+lab() {
+    { "$TESTS_DIR/lab/gantry-lab" --name "$LAB" "$@" 2>&1 >&3 3>&- | sed 's/^/# /' >&2; } 3>&1
+    return "${PIPESTATUS[0]}"
+}
 
 virsh_on() { lab virsh "$@"; }
 on() { lab shell "$@"; }

@@ -121,7 +121,7 @@ lxcfs_answers() {
 configure_host() {
     local host=$1 build=$3 upper=$STATE/$1/upper number
     number=$(host_number "$host")
-    mkdir -p "$upper/etc/libvirt" "$upper/etc/gantry/policy.d" "$upper/var/log/gantry" "$STATE/$host/work" "$STATE/$host/root"
+    mkdir -p "$upper/srv/vms" "$upper/etc/libvirt" "$upper/etc/gantry/policy.d" "$upper/var/log/gantry" "$STATE/$host/work" "$STATE/$host/root"
     cp "$STATE/etc-hosts" "$upper/etc/hosts"
     host_hostname "$host" >"$upper/etc/hostname"
     cat >"$upper/etc/libvirt/libvirtd.conf" <<-CONF
@@ -142,7 +142,7 @@ configure_host() {
 	remember_owner = 0
 	namespaces = []
 	stdio_handler = "file"
-	shared_filesystems = [ "/shared" ]
+	shared_filesystems = [ "/shared", "/srv/vms" ]
 	migration_host = "$(host_address "$host")"
 	migration_address = "$(host_address "$host")"
 	CONF
