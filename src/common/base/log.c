@@ -26,6 +26,7 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 /* A write of at most PIPE_BUF bytes is never mixed with another process's on the same pipe. */
 #define LINE_MAX_BYTES PIPE_BUF
@@ -269,37 +270,6 @@ dup_field(const GLogField *fields, gsize n_fields, const char *key)
     return NULL;
 }
 
-/* What may stand in a line: no control, format (bidirectional overrides) or separator characters.
- */
-static char *
-escape(const char *text)
-{
-    g_autoptr(GString) escaped = g_string_new(NULL);
-
-    while (*text) {
-        gunichar c = g_utf8_get_char_validated(text, -1);
-
-        if (c == (gunichar)-1 || c == (gunichar)-2) {
-            g_string_append_printf(escaped, "\\x%02x", (guchar)*text);
-            text++;
-            continue;
-        }
-        if (c == '\n') {
-            g_string_append(escaped, "\\n");
-        } else if (c == '\t') {
-            g_string_append(escaped, "\\t");
-        } else if (c < 0x80 && g_ascii_iscntrl((char)c)) {
-            g_string_append_printf(escaped, "\\x%02x", c);
-        } else if (!g_unichar_isprint(c) || c == 0x2028 || c == 0x2029) {
-            g_string_append_printf(escaped, "\\u%04x", c);
-        } else {
-            g_string_append_unichar(escaped, c);
-        }
-        text = g_utf8_next_char(text);
-    }
-    return g_string_free(g_steal_pointer(&escaped), FALSE);
-}
-
 /* Cuts between characters, so that the line stays UTF-8. */
 static void
 finish_line(GString *line)
@@ -382,7 +352,7 @@ writer(GLogLevelFlags flags, const GLogField *fields, gsize n_fields, gpointer u
 {
     g_autofree char *module = dup_field(fields, n_fields, "GANTRY_MODULE");
     g_autofree char *raw = dup_field(fields, n_fields, "MESSAGE");
-    g_autofree char *message = escape(raw ? raw : "");
+    g_autofree char *message = gantry_one_line(raw ? raw : "");
     Level level = level_of(flags);
 
     if (!module) {

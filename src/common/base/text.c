@@ -3,6 +3,20 @@
 
 #define MAX_CHARACTERS 1024
 
+static char *escape(const char *text, guint max_characters, gboolean escape_backslash);
+
+char *
+gantry_printable(const char *text)
+{
+    return escape(text, MAX_CHARACTERS, TRUE);
+}
+
+char *
+gantry_one_line(const char *text)
+{
+    return escape(text, G_MAXUINT, FALSE);
+}
+
 static gboolean
 is_harmless(gunichar c)
 {
@@ -16,19 +30,19 @@ is_harmless(gunichar c)
     case G_UNICODE_UNASSIGNED:
         return FALSE;
     default:
-        return c != '\\';
+        return TRUE;
     }
 }
 
-char *
-gantry_printable(const char *text)
+static char *
+escape(const char *text, guint max_characters, gboolean escape_backslash)
 {
     GString *out = g_string_new(NULL);
 
     for (guint n = 0; *text; n++) {
         gunichar c = g_utf8_get_char_validated(text, -1);
 
-        if (n == MAX_CHARACTERS) {
+        if (n == max_characters) {
             g_string_append(out, "...");
             break;
         }
@@ -37,7 +51,7 @@ gantry_printable(const char *text)
             text++;
             continue;
         }
-        if (is_harmless(c)) {
+        if (c == '\\' ? !escape_backslash : is_harmless(c)) {
             g_string_append_unichar(out, c);
         } else {
             g_string_append_printf(out, c < 0x80 ? "\\x%02x" : "\\u{%04x}", c);

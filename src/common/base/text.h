@@ -14,3 +14,14 @@
  * Returns: (transfer full): never NULL.
  */
 char *gantry_printable(const char *text);
+
+/**
+ * gantry_one_line:
+ * @text: a message for a log, made of parts of any origin
+ *
+ * As gantry_printable(), but of any length, and backslashes stay: a part may have been through
+ * gantry_printable() already.
+ *
+ * Returns: (transfer full): never NULL.
+ */
+char *gantry_one_line(const char *text);

@@ -145,19 +145,19 @@ test_escaping(Fixture *fixture, gconstpointer data)
         const char *name;
         const char *logged;
     } cases[] = {
-        {"vm\nprog[1]: error: forged", "vm\\nprog[1]: error: forged"},
-        {"a\rb\tc", "a\\x0db\\tc"},
+        {"vm\nprog[1]: error: forged", "vm\\x0aprog[1]: error: forged"},
+        {"a\rb\tc", "a\\x0db\\x09c"},
         {"\033]0;title\007\033[31m", "\\x1b]0;title\\x07\\x1b[31m"},
         {"\177", "\\x7f"},
         {"\xc2\x9b"
          "31m",
-         "\\u009b31m"}, /* C1: another way to write ESC [ */
+         "\\u{009b}31m"}, /* C1: another way to write ESC [ */
         {"\xe2\x80\xae"
          "evil",
-         "\\u202eevil"},             /* right-to-left override */
-        {"\xe2\x80\xa8", "\\u2028"}, /* line separator */
-        {"\xff\xfe", "\\xff\\xfe"},  /* not UTF-8 */
-        {"\xe2\x82", "\\xe2\\x82"},  /* cut off */
+         "\\u{202e}evil"},             /* right-to-left override */
+        {"\xe2\x80\xa8", "\\u{2028}"}, /* line separator */
+        {"\xff\xfe", "\\xff\\xfe"},    /* not UTF-8 */
+        {"\xe2\x82", "\\xe2\\x82"},    /* cut off */
         {"gr\xc3\xbc\xc3\x9f %s \\n", "gr\xc3\xbc\xc3\x9f %s \\n"},
     };
 
@@ -376,7 +376,7 @@ test_foreign_messages(void)
         return;
     }
     run_subprocess("notice,Foreign=info");
-    g_test_trap_assert_stderr("prog: in\\nfo\nprog: structured\n");
+    g_test_trap_assert_stderr("prog: in\\x0afo\nprog: structured\n");
     g_test_trap_assert_stdout_unmatched("*in?fo*");
 }
 
