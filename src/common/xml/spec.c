@@ -206,6 +206,29 @@ set_unknown_error(GError **error, const char *where, const char *what, const cha
     }
 }
 
+static void
+set_prefixed_attribute_error(GError **error, const char *where, const xmlAttr *attribute)
+{
+    g_autofree char *name = gantry_excerpt((const char *)attribute->name);
+    g_autofree char *uri = gantry_excerpt((const char *)attribute->ns->href);
+
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                _("%1$s: attribute '%2$s' stands in namespace '%3$s'; here, attributes have no "
+                  "prefix"),
+                where, name, uri);
+}
+
+static void
+set_foreign_element_error(GError **error, const char *where, const xmlNode *node, const char *uri)
+{
+    g_autofree char *name = gantry_excerpt((const char *)node->name);
+    g_autofree char *foreign = gantry_excerpt(node->ns ? (const char *)node->ns->href : "");
+
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                _("%1$s: element '%2$s' stands in namespace '%3$s'; here, it must stand in '%4$s'"),
+                where, name, foreign, uri);
+}
+
 static gboolean
 read_attributes(GantryElement *element, const xmlNode *node, const char *where, GError **error)
 {
@@ -214,10 +237,14 @@ read_attributes(GantryElement *element, const xmlNode *node, const char *where, 
 
     for (const xmlAttr *attribute = node->properties; attribute; attribute = attribute->next) {
         const char *name = (const char *)attribute->name;
-        gssize index = attribute->ns ? -1 : find_field(spec, name);
+        gssize index = find_field(spec, name);
         g_autofree char *value_where = NULL;
         g_autofree char *value = NULL;
 
+        if (attribute->ns) {
+            set_prefixed_attribute_error(error, where, attribute);
+            return FALSE;
+        }
         if (index < 0) {
             g_autoptr(GPtrArray) known = g_ptr_array_new();
 
@@ -249,12 +276,10 @@ read_attributes(GantryElement *element, const xmlNode *node, const char *where, 
 }
 
 static const GantryElementSpec *
-find_child_spec(const GantryElementSpec *spec, const xmlNode *node, const char *uri)
+find_child_spec(const GantryElementSpec *spec, const char *name)
 {
-    const char *node_uri = node->ns ? (const char *)node->ns->href : NULL;
-
     for (const GantryElementSpec *const *child = spec->children; child && *child; child++) {
-        if (g_strcmp0(node_uri, uri) == 0 && g_str_equal((*child)->name, node->name)) {
+        if (g_str_equal((*child)->name, name)) {
             return *child;
         }
     }
@@ -309,7 +334,7 @@ static gboolean
 read_child(GantryElement *element, GantryXml *xml, const xmlNode *node, const char *uri,
            const char *where, GError **error)
 {
-    const GantryElementSpec *spec = find_child_spec(element->spec, node, uri);
+    const GantryElementSpec *spec = find_child_spec(element->spec, (const char *)node->name);
     GantryElement *child;
 
     if (!spec) {
@@ -319,6 +344,10 @@ read_child(GantryElement *element, GantryXml *xml, const xmlNode *node, const ch
             g_ptr_array_add(known, (gpointer)(*s)->name);
         }
         set_unknown_error(error, where, _("element"), (const char *)node->name, known);
+        return FALSE;
+    }
+    if (!node->ns || !g_str_equal(node->ns->href, uri)) {
+        set_foreign_element_error(error, where, node, uri);
         return FALSE;
     }
     child = gantry_element_read(xml, node, uri, spec, error);
