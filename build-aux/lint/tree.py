@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 SOURCE = ('.c', '.h')
-SPDX_FILES = ('.c', '.h', '.py', '.sh', '.build', '.rst', '.rng', '.service', '.txt')
+SPDX_FILES = ('.c', '.h', '.py', '.sh', '.build', '.rst', '.rng', '.service', 'meson_options.txt')
 MAX_LINES = 800
 
 # Folder below src/ -> folders that it may include from, besides itself. Features add every *_ext.h by the rule below.
