@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/file.h"
+#include "namespace.h"
 #include "scratch.h"
 
 typedef struct {
@@ -208,40 +208,13 @@ test_write_beyond_file_size_limit(Fixture *fixture, gconstpointer data)
 }
 
 static void
-write_proc(const char *path, const char *text)
-{
-    gantry_autofd fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_true(gantry_fd_write_all(fd, text, strlen(text), NULL));
-}
-
-/* A mount namespace of our own; where we are not root, in a user namespace in which we are. */
-static gboolean
-enter_namespace(void)
-{
-    g_autofree char *uids = g_strdup_printf("0 %u 1", (unsigned)geteuid());
-    g_autofree char *gids = g_strdup_printf("0 %u 1", (unsigned)getegid());
-
-    if (unshare(CLONE_NEWNS) < 0) {
-        if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
-            return FALSE;
-        }
-        write_proc("/proc/self/setgroups", "deny");
-        write_proc("/proc/self/uid_map", uids);
-        write_proc("/proc/self/gid_map", gids);
-    }
-    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-}
-
-static void
 test_disk_full(Fixture *fixture, gconstpointer data)
 {
     g_autofree char *sub = g_build_filename(fixture->root, "sub", NULL);
 
     scratch_mkdir(fixture->root, "sub");
     if (g_test_subprocess()) {
-        if (!enter_namespace() || mount("none", sub, "tmpfs", 0, "size=64k") < 0) {
+        if (!namespace_enter() || mount("none", sub, "tmpfs", 0, "size=64k") < 0) {
             printf("unavailable: %s\n", g_strerror(errno));
             exit(77);
         }
