@@ -100,15 +100,41 @@ read_domain(const HookRun *run, HookState *state, GError **error)
 }
 
 static gboolean
+has_features(const HookRun *run, const HookState *state)
+{
+    for (const GantryExtension *const *e = run->extensions; *e; e++) {
+        if (gantry_settings_get(state->settings, (*e)->feature)->enabled) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/*
+ * Policy files that cannot be used are the host's mistake, and there is no saying what they were
+ * meant to give. A domain with settings of its own may not go without them; the others, which on
+ * most hosts are nearly all, are not kept from running by a typo.
+ */
+static gboolean
 resolve_settings(const HookRun *run, HookState *state, GError **error)
 {
+    g_autoptr(GError) policy_error = NULL;
     g_autoptr(GantryPolicy) policy =
-        gantry_policy_load(run->paths->policy_dir, run->extensions, error);
+        gantry_policy_load(run->paths->policy_dir, run->extensions, &policy_error);
 
-    if (policy) {
-        state->settings = gantry_settings_resolve(run->extensions, state->domain, policy, error);
+    state->settings = gantry_settings_resolve(run->extensions, state->domain, policy, error);
+    if (!state->settings) {
+        return FALSE;
     }
-    return state->settings != NULL;
+    if (policy_error && has_features(run, state)) {
+        g_propagate_error(error, g_steal_pointer(&policy_error));
+        return FALSE;
+    }
+    if (policy_error) {
+        gantry_warn(_("%1$s of domain '%2$s' goes on without policies: %3$s"), run->operation->name,
+                    run->domain_name, policy_error->message);
+    }
+    return TRUE;
 }
 
 static GantryCpuset *

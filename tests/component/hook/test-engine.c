@@ -99,9 +99,10 @@ static const BadInput bad_inputs[] = {
     {"twice", NULL,
      "<b:balance xmlns:b='urn:gantry:balance:1'/><b:balance xmlns:b='urn:gantry:balance:1'/>", NULL,
      "second element"},
-    {"bad-policy", NULL, "", "[policy x]\nmatch_domain=*\nbalance.movabel=no\n", "50-test.conf"},
-    {"bad-policy-value", NULL, "", "[policy x]\nmatch_domain=other\nbalance.priority=1000\n",
-     "1000"},
+    {"bad-policy", NULL, "<b:balance xmlns:b='urn:gantry:balance:1'/>",
+     "[policy x]\nmatch_domain=*\nbalance.movabel=no\n", "50-test.conf"},
+    {"bad-policy-value", NULL, "<b:balance xmlns:b='urn:gantry:balance:1'/>",
+     "[policy x]\nmatch_domain=other\nbalance.priority=1000\n", "1000"},
     {"conflict", NULL, "<b:balance xmlns:b='urn:gantry:balance:1' group='db'/>", NULL,
      "'policy' go together"},
 };
@@ -120,6 +121,28 @@ test_bad_input(World *world, gconstpointer data)
         if (g_strv_contains(kinds, o->name)) {
             check_failure(world, o, xml, bad->message);
         }
+    }
+}
+
+/* A domain without settings of its own is not kept from running by another's typo in policy.d; the
+ * log tells. */
+static void
+test_bad_policy_of_others(World *world, gconstpointer data)
+{
+    g_autofree char *xml = world_domain("stdin-migrate.xml", "");
+
+    world_write(world, "etc/gantry/policy.d/50-test.conf",
+                "[policy x]\nmatch_domain=*\nbalance.movabel=no\n");
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        g_autofree char *log_path = world_path(world, "log/hook.log");
+        g_autofree char *log = NULL;
+
+        unlink(log_path);
+        check_pass(world, o->name, o->sub_operation, xml);
+        log = world_read(world, "log/hook.log");
+        g_assert_nonnull(strstr(log, "domain 'g1' goes on without policies: "));
+        g_assert_nonnull(strstr(log, "50-test.conf"));
+        g_assert_nonnull(strstr(log, "movabel"));
     }
 }
 
@@ -483,6 +506,7 @@ main(int argc, char **argv)
 
         g_test_add(path, World, &bad_inputs[i], world_set_up, test_bad_input, world_tear_down);
     }
+    ADD("/hook/engine/bad-policy-of-others", test_bad_policy_of_others);
     ADD("/hook/engine/good-input", test_good_input);
     ADD("/hook/engine/bad-hook-conf", test_bad_hook_conf);
     ADD("/hook/engine/no-log", test_no_log);
