@@ -8,15 +8,19 @@
  * what the migration has cost. What two threads share is in a box with a reference count, since a
  * call can outlive whoever waits for it.
  *
+ * Before its turn the call waits for whatever job the domain has. Only a job that is a migration to
+ * elsewhere is shown and cancelled; while it waits, the deadline stands until its turn has come or
+ * its call is given up.
+ *
  * libvirt can only cancel while memory is being sent. Before and after that it talks to the target,
  * whose silence ends the migration by the keepalive between the two libvirts, half a minute as they
  * come; CANCEL_MSEC is above that. Where even that does not help, the call is given up, and the
  * domain's place is unclear.
  */
-#include "loadbalancer/actuator.h"
+#include "loadbalancer/actuator_priv.h"
 
+#include "common/base/error.h"
 #include "common/base/i18n.h"
-#include "common/virt/connection.h"
 
 #define POLL_MSEC   250
 #define ASK_MSEC    10000 /* for a question beside the migration */
@@ -36,7 +40,7 @@ typedef struct {
 typedef struct {
     char *uuid;
     gboolean running;
-    gboolean has_job;
+    gboolean migrating; /* leaves this host, or is about to */
     LbMoveProgress progress;
     LbMoveResult result;
 } Answer;
@@ -107,6 +111,25 @@ stat_value(const GantryVirtParams *params, const char *name)
     return value;
 }
 
+gboolean
+lb_job_is_migration_out(int type, const GantryVirtParams *params)
+{
+    int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+
+    virTypedParamsGetInt(params->params, params->n, VIR_DOMAIN_JOB_OPERATION, &operation);
+    return type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
+}
+
+/* Our call may still wait for a job of somebody else: a save, a dump, a backup. */
+static gboolean
+get_migration(virDomainPtr domain, GantryVirtParams *ret_params)
+{
+    int type;
+
+    return virDomainGetJobStats(domain, &type, &ret_params->params, &ret_params->n, 0) == 0 &&
+           lb_job_is_migration_out(type, ret_params);
+}
+
 static gboolean
 ask_progress(virConnectPtr virt, gpointer data, GError **error)
 {
@@ -114,16 +137,13 @@ ask_progress(virConnectPtr virt, gpointer data, GError **error)
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
     g_auto(GantryVirtParams) params = {0};
     guint64 total, remaining;
-    int type;
 
-    answer->has_job = FALSE;
-    if (!domain || virDomainGetJobStats(domain, &type, &params.params, &params.n, 0) < 0 ||
-        type == VIR_DOMAIN_JOB_NONE) {
+    if (!domain || !get_migration(domain, &params)) {
         return TRUE; /* not begun, or over */
     }
     total = stat_value(&params, VIR_DOMAIN_JOB_MEMORY_TOTAL);
     remaining = stat_value(&params, VIR_DOMAIN_JOB_MEMORY_REMAINING);
-    answer->has_job = total > 0;
+    answer->migrating = total > 0;
     answer->progress.fraction =
         total > 0 ? 1.0 - (double)MIN(remaining, total) / (double)total : 0.0;
     answer->progress.elapsed_msec = stat_value(&params, VIR_DOMAIN_JOB_TIME_ELAPSED);
@@ -137,7 +157,13 @@ cancel(virConnectPtr virt, gpointer data, GError **error)
 {
     Answer *answer = data;
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
+    g_auto(GantryVirtParams) params = {0};
 
+    if (domain && !get_migration(domain, &params)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_UNAVAILABLE,
+                    _("the migration has not begun, or is over"));
+        return FALSE;
+    }
     if (!domain || virDomainAbortJob(domain) < 0) {
         gantry_virt_set_error(error, _("cannot cancel the migration"));
         return FALSE;
@@ -264,7 +290,7 @@ wait_for_migration(const LbMove *move, GantryVirtCall *call, GantryVirtConn *bes
             *ret_why = cancelled ? why : NULL; /* else: between two phases, again next time */
         }
         answer = ask(beside, ask_progress, move->uuid, NULL);
-        if (answer && answer->has_job && watcher->progress) {
+        if (answer && answer->migrating && watcher->progress) {
             watcher->progress(&answer->progress, data);
         }
     }

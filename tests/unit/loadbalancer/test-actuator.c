@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Moves that cannot work; those that do, and their failures, are in tests/system/balancer. */
-#include "loadbalancer/actuator.h"
+#include "loadbalancer/actuator_priv.h"
 
 #include "silent-server.h"
 
@@ -61,6 +61,36 @@ test_domain_at_both_hosts(void)
     g_assert_nonnull(g_strstr_len(error->message, -1, "both hosts"));
 }
 
+/* Somebody else's job must not be cancelled, nor be shown as the migration. */
+static void
+test_only_migrations_out_count(void)
+{
+    static const struct {
+        int type;
+        int operation; /* -1: libvirt does not tell */
+        gboolean counts;
+    } cases[] = {
+        {VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, TRUE},
+        {VIR_DOMAIN_JOB_NONE, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, FALSE},
+        {VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN, FALSE},
+        {VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_SAVE, FALSE},
+        {VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_DUMP, FALSE},
+        {VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_BACKUP, FALSE},
+        {VIR_DOMAIN_JOB_UNBOUNDED, -1, FALSE},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(GantryVirtParams) params = {0};
+        int max = 0;
+
+        if (cases[i].operation >= 0) {
+            virTypedParamsAddInt(&params.params, &params.n, &max, VIR_DOMAIN_JOB_OPERATION,
+                                 cases[i].operation);
+        }
+        g_assert_cmpint(lb_job_is_migration_out(cases[i].type, &params), ==, cases[i].counts);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -68,5 +98,6 @@ main(int argc, char **argv)
     g_test_add_func("/lb/actuator/unreachable-source", test_unreachable_source);
     g_test_add_func("/lb/actuator/no-such-domain", test_no_such_domain);
     g_test_add_func("/lb/actuator/domain-at-both-hosts", test_domain_at_both_hosts);
+    g_test_add_func("/lb/actuator/only-migrations-out-count", test_only_migrations_out_count);
     return g_test_run();
 }
