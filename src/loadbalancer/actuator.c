@@ -177,6 +177,7 @@ ask_outcome(virConnectPtr virt, gpointer data, GError **error)
 {
     Answer *answer = data;
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
+    g_auto(GantryVirtParams) active = {0};
     g_auto(GantryVirtParams) params = {0};
     int state, reason, type;
 
@@ -189,6 +190,7 @@ ask_outcome(virConnectPtr virt, gpointer data, GError **error)
         return TRUE;
     }
     answer->running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
+    answer->migrating = get_migration(domain, &active);
     if (virDomainGetJobStats(domain, &type, &params.params, &params.n,
                              VIR_DOMAIN_JOB_STATS_COMPLETED) == 0) {
         answer->result.total_msec = stat_value(&params, VIR_DOMAIN_JOB_TIME_ELAPSED);
@@ -220,50 +222,68 @@ ask(GantryVirtConn *conn, GantryVirtFunc question, const char *uuid, GError **er
     return g_steal_pointer(&answer);
 }
 
-typedef enum {
-    PLACE_SOURCE,
-    PLACE_TARGET,
-    PLACE_BOTH,
-    PLACE_NEITHER,
-    PLACE_UNSEEN,
-} Place;
-
 /* For the end of a message. */
 static const char *const place_texts[] = {
-    [PLACE_SOURCE] = N_("it runs at the source"),
-    [PLACE_TARGET] = N_("it runs at the target"),
-    [PLACE_BOTH] = N_("it runs at both hosts: end one of them at once"),
-    [PLACE_NEITHER] = N_("it runs at neither host"),
-    [PLACE_UNSEEN] = N_("where it runs could not be seen"),
+    [LB_PLACE_SOURCE] = N_("it runs at the source"),
+    [LB_PLACE_TARGET] = N_("it runs at the target"),
+    [LB_PLACE_BOTH] = N_("it runs at both hosts: end one of them at once"),
+    [LB_PLACE_NEITHER] = N_("it runs at neither host"),
+    [LB_PLACE_MIGRATING] = N_("it is still migrating"),
+    [LB_PLACE_UNSEEN] = N_("where it runs could not be seen"),
 };
 
-/* @ret_at_target: (out): what the target knows of it, where the place is PLACE_TARGET. */
-static Place
-find_place(GantryVirtConn *source, GantryVirtConn *target, const char *uuid, Answer **ret_at_target)
+LbPlace
+lb_judge_place(const LbSight *source, const LbSight *target, const LbSight *source_after)
 {
-    g_autoptr(Answer) at_source = NULL;
-    g_autoptr(Answer) at_target = NULL;
+    if (source_after->seen && source_after->migrating) {
+        return LB_PLACE_MIGRATING;
+    }
+    if (source_after->seen && source_after->running) {
+        /* Also where the target is silent: it runs a domain only when the source has stopped. */
+        return target->seen && target->running ? LB_PLACE_BOTH : LB_PLACE_SOURCE;
+    }
+    if (!source->seen || !target->seen || !source_after->seen) {
+        return LB_PLACE_UNSEEN;
+    }
+    return target->running ? LB_PLACE_TARGET : LB_PLACE_NEITHER;
+}
+
+static LbSight
+look(GantryVirtConn *conn, const char *uuid, Answer **ret_answer)
+{
+    LbSight sight = {0};
 
     /* A libvirtd that was restarted, which ends a migration, is back soon. */
-    gantry_virt_conn_wait_up(source, ASK_MSEC);
-    at_source = ask(source, ask_outcome, uuid, NULL);
-    gantry_virt_conn_wait_up(target, ASK_MSEC);
-    at_target = ask(target, ask_outcome, uuid, NULL);
-    if (at_source && at_source->running && at_target && at_target->running) {
-        return PLACE_BOTH;
+    gantry_virt_conn_wait_up(conn, ASK_MSEC);
+    *ret_answer = ask(conn, ask_outcome, uuid, NULL);
+    if (*ret_answer) {
+        sight.seen = TRUE;
+        sight.running = (*ret_answer)->running;
+        sight.migrating = (*ret_answer)->migrating;
     }
-    if (at_source && at_source->running) {
-        /* Also where the target is silent: it runs a domain only when the source has stopped. */
-        return PLACE_SOURCE;
+    return sight;
+}
+
+/* @ret_at_target: (out): what the target knows of it, where the place is LB_PLACE_TARGET. */
+static LbPlace
+find_place(GantryVirtConn *source, GantryVirtConn *target, const char *uuid, Answer **ret_at_target)
+{
+    g_autoptr(Answer) before = NULL;
+    g_autoptr(Answer) at_target = NULL;
+    g_autoptr(Answer) after = NULL;
+    LbSight source_sight = look(source, uuid, &before);
+    LbSight target_sight = look(target, uuid, &at_target);
+    LbSight source_again = source_sight;
+    LbPlace place;
+
+    if (target_sight.running) {
+        source_again = look(source, uuid, &after); /* it may have left since */
     }
-    if (!at_source || !at_target) {
-        return PLACE_UNSEEN;
+    place = lb_judge_place(&source_sight, &target_sight, &source_again);
+    if (place == LB_PLACE_TARGET) {
+        *ret_at_target = g_steal_pointer(&at_target);
     }
-    if (!at_target->running) {
-        return PLACE_NEITHER;
-    }
-    *ret_at_target = g_steal_pointer(&at_target);
-    return PLACE_TARGET;
+    return place;
 }
 
 /* Waits for the migration's call; reports progress, and cancels the job at the deadline or on
@@ -311,7 +331,7 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
     Job *job = g_atomic_rc_box_new0(Job);
     GantryVirtCall *call;
     gboolean done;
-    Place place;
+    LbPlace place;
 
     job->uuid = g_strdup(move->uuid);
     job->name = g_strdup(move->name);
@@ -321,7 +341,7 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
         gantry_virt_call_start(source, migrate, job, job_release, move->timeout_msec + CANCEL_MSEC);
     done = wait_for_migration(move, call, beside, watcher, data, &why_cancelled, &failure);
     place = find_place(beside, target, move->uuid, &at_target);
-    if (done && place == PLACE_TARGET) {
+    if (done && place == LB_PLACE_TARGET) {
         *ret_result = at_target->result;
         return TRUE;
     }
@@ -331,12 +351,12 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
                     move->name, _(place_texts[place]));
     } else if (why_cancelled) {
         g_set_error(error, LB_MOVE_ERROR,
-                    place == PLACE_SOURCE ? LB_MOVE_ERROR_CANCELLED : LB_MOVE_ERROR_UNCLEAR,
+                    place == LB_PLACE_SOURCE ? LB_MOVE_ERROR_CANCELLED : LB_MOVE_ERROR_UNCLEAR,
                     _("the migration of domain '%1$s' was %2$s; %3$s"), move->name, why_cancelled,
                     _(place_texts[place]));
     } else {
         g_set_error(error, LB_MOVE_ERROR,
-                    place == PLACE_SOURCE ? LB_MOVE_ERROR_STAYED : LB_MOVE_ERROR_UNCLEAR,
+                    place == LB_PLACE_SOURCE ? LB_MOVE_ERROR_STAYED : LB_MOVE_ERROR_UNCLEAR,
                     "%1$s; %2$s", failure->message, _(place_texts[place]));
     }
     return FALSE;

@@ -10,7 +10,8 @@ typedef enum {
     LB_MOVE_ERROR_STAYED,    /* libvirt, or a hook, refused or broke off; it runs at the source */
     LB_MOVE_ERROR_CANCELLED, /* by the deadline or the caller; it runs at the source */
     LB_MOVE_ERROR_UNCLEAR,   /* it runs at the target in spite of an error, at both hosts, at
-                                neither, or that could not be seen: somebody must look */
+                                neither, still migrates, or that could not be seen: somebody
+                                must look */
 } LbMoveError;
 
 GQuark lb_move_error_quark(void);

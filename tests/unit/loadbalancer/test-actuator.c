@@ -91,6 +91,39 @@ test_only_migrations_out_count(void)
     }
 }
 
+static void
+test_place(void)
+{
+    static const LbSight silent = {0};
+    static const LbSight gone = {.seen = TRUE};
+    static const LbSight runs = {.seen = TRUE, .running = TRUE};
+    static const LbSight leaves = {.seen = TRUE, .running = TRUE, .migrating = TRUE};
+    static const LbSight stopped = {.seen = TRUE, .migrating = TRUE}; /* for the switch-over */
+    static const struct {
+        const LbSight *source, *target, *source_after;
+        LbPlace place;
+    } cases[] = {
+        {&gone, &runs, &gone, LB_PLACE_TARGET},
+        {&runs, &runs, &gone, LB_PLACE_TARGET}, /* it left between the two questions */
+        {&leaves, &runs, &gone, LB_PLACE_TARGET},
+        {&runs, &runs, &runs, LB_PLACE_BOTH},
+        {&runs, &runs, &leaves, LB_PLACE_MIGRATING},
+        {&leaves, &gone, &leaves, LB_PLACE_MIGRATING},
+        {&stopped, &gone, &stopped, LB_PLACE_MIGRATING},
+        {&runs, &gone, &runs, LB_PLACE_SOURCE},
+        {&runs, &silent, &runs, LB_PLACE_SOURCE},
+        {&gone, &gone, &gone, LB_PLACE_NEITHER},
+        {&gone, &silent, &gone, LB_PLACE_UNSEEN},
+        {&silent, &gone, &silent, LB_PLACE_UNSEEN},
+        {&runs, &runs, &silent, LB_PLACE_UNSEEN},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_cmpint(lb_judge_place(cases[i].source, cases[i].target, cases[i].source_after), ==,
+                        cases[i].place);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -99,5 +132,6 @@ main(int argc, char **argv)
     g_test_add_func("/lb/actuator/no-such-domain", test_no_such_domain);
     g_test_add_func("/lb/actuator/domain-at-both-hosts", test_domain_at_both_hosts);
     g_test_add_func("/lb/actuator/only-migrations-out-count", test_only_migrations_out_count);
+    g_test_add_func("/lb/actuator/place", test_place);
     return g_test_run();
 }
