@@ -37,12 +37,3 @@ GQuark gantry_error_quark(void);
  */
 void gantry_set_error_errno(GError **error, int errno_value, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
-
-/**
- * gantry_excerpt:
- * @text: from outside: a file, XML, a socket; need not be UTF-8
- *
- * Returns: (transfer full): @text fit for a message of one line: control and other invisible
- * characters as \xNN, cut after 160 characters.
- */
-char *gantry_excerpt(const char *text);

@@ -2,6 +2,7 @@
 #include "common/base/text.h"
 
 #define MAX_CHARACTERS 1024
+#define MAX_EXCERPT    160
 
 static char *escape(const char *text, guint max_characters, gboolean escape_backslash);
 
@@ -15,6 +16,12 @@ char *
 gantry_one_line(const char *text)
 {
     return escape(text, G_MAXUINT, FALSE);
+}
+
+char *
+gantry_excerpt(const char *text)
+{
+    return escape(text, MAX_EXCERPT, FALSE);
 }
 
 static gboolean

@@ -25,3 +25,13 @@ char *gantry_printable(const char *text);
  * Returns: (transfer full): never NULL.
  */
 char *gantry_one_line(const char *text);
+
+/**
+ * gantry_excerpt:
+ * @text: from outside, of any length
+ *
+ * To be quoted in an error message: as gantry_one_line(), cut after 160 characters.
+ *
+ * Returns: (transfer full): never NULL.
+ */
+char *gantry_excerpt(const char *text);

@@ -20,6 +20,7 @@
 
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 /* What the callbacks need; hangs on the parser as ctxt->_private. */
 typedef struct {

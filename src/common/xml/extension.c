@@ -14,6 +14,7 @@
 #include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 static gboolean check_namespaces(const GantryExtension *const *extensions, GantryXml *domain,
                                  GError **error);

@@ -12,6 +12,7 @@
 #include "common/base/cpuset.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 #define MAX_NAME   64
 #define MAX_NAMES  64

@@ -9,6 +9,7 @@
 
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 const xmlNode *
 gantry_nova_instance(GantryXml *domain, const char **ret_uri)

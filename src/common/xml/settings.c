@@ -11,6 +11,7 @@
 #include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 #define NOVA_KEY_PREFIX "gantry:"
 

@@ -11,6 +11,7 @@
 #include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 static gboolean read_attributes(GantryElement *element, const xmlNode *node, const char *where,
                                 GError **error);
