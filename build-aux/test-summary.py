@@ -14,6 +14,8 @@ def cases(paths):
     """Yields (name, outcome, text) of each test case; a test that printed no TAP is one case itself."""
     for path in paths:
         report = os.path.basename(path)[:-len('.xml')]
+        if next(ET.parse(path).getroot().iter('testcase'), None) is None:
+            yield report, 'failed', 'the suite ran no test'
         for suite in ET.parse(path).getroot().iter('testsuite'):
             for case in suite.iter('testcase'):
                 name = f'{report}: {suite.get("name")}: {case.get("name")}'

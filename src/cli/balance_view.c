@@ -152,9 +152,9 @@ balance_view_bar_end(BalanceBar *bar, const LbMoveResult *result, guint max_down
         printf("\r%s [%s]\033[K\n", bar->label, full);
     }
     if (result) {
-        printf(_("  done in %1$.2f s, %2$.0f MiB sent, downtime %3$" G_GUINT64_FORMAT " ms\n"),
+        printf(_("  done in %1$.2f s, %2$.0f MiB sent, downtime %3$llu ms\n"),
                (double)result->total_msec / 1000, (double)result->sent_bytes / MIB,
-               result->downtime_msec);
+               (unsigned long long)result->downtime_msec);
         if (result->downtime_msec > max_downtime_msec && max_downtime_msec > 0) {
             printf(_("  (longer than the %u ms that its settings allow)\n"), max_downtime_msec);
         }

@@ -194,8 +194,8 @@ gantry_field_allowed(const GantryField *field)
         if (field->min == 0 && field->max == 0) {
             return g_strdup(_("a whole number"));
         }
-        return g_strdup_printf(_("%1$" G_GUINT64_FORMAT " to %2$" G_GUINT64_FORMAT "%3$s%4$s"),
-                               field->min, field->max, field->unit ? " " : "",
+        return g_strdup_printf(_("%1$llu to %2$llu%3$s%4$s"), (unsigned long long)field->min,
+                               (unsigned long long)field->max, field->unit ? " " : "",
                                field->unit ? field->unit : "");
     case GANTRY_FIELD_CHOICE: {
         g_autofree char *choices = g_strjoinv(", ", (char **)field->choices);
