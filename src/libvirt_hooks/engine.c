@@ -6,8 +6,8 @@
  * There is one rule for everything that goes wrong on the way, fail(): an operation that may refuse
  * (hook_operations[]) is refused with that reason; any other goes on, as far as it can without what
  * failed, and the reason is logged. So a domain's end is told to the daemons even if its settings
- * no longer make sense, and a restore whose rewrite fails prints nothing: libvirt then judges the
- * XML as it was saved, by its own checks.
+ * no longer make sense, and a restore whose rewrite fails prints nothing, but leaves a refusal that
+ * prepare, which follows, finds: the domain must not run with another host's disks and CPUs.
  */
 #include "libvirt_hooks/engine.h"
 
@@ -20,6 +20,7 @@
 #include "common/host/cpu.h"
 #include "common/xml/settings.h"
 #include "libvirt_hooks/daemons.h"
+#include "libvirt_hooks/refusal.h"
 #include "libvirt_hooks/rewrite.h"
 
 /* What is found out on the way; each part may be missing. */
@@ -179,6 +180,40 @@ rewrite(const HookRun *run, HookState *state, GError **error)
     return TRUE;
 }
 
+/* What a restore left to us: looked at in prepare, gone with the domain. */
+static gboolean
+heed_refusal(const HookRun *run, const HookState *state, GError **error)
+{
+    const char *run_dir = run->paths->run_dir;
+
+    if (g_str_equal(run->operation->name, "prepare")) {
+        return hook_refusal_check(run_dir, state->identity.uuid, error);
+    }
+    return !g_str_equal(run->operation->name, "release") ||
+           hook_refusal_remove(run_dir, state->identity.uuid, error);
+}
+
+static gboolean
+rewrite_or_leave_refusal(const HookRun *run, HookState *state, GError **error)
+{
+    const char *run_dir = run->paths->run_dir;
+    g_autoptr(GError) local = NULL;
+
+    if (rewrite(run, state, &local)) {
+        return hook_refusal_remove(run_dir, state->identity.uuid, error);
+    }
+    if (run->operation->failure == HOOK_FAILURE_PASSES) {
+        g_autoptr(GError) leave_error = NULL;
+
+        if (!hook_refusal_leave(run_dir, state->identity.uuid, local->message, &leave_error)) {
+            gantry_err(_("domain '%1$s' cannot be kept from running: %2$s"), run->domain_name,
+                       leave_error->message);
+        }
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 static gboolean
 run_steps(const HookRun *run, HookState *state, GError **error)
 {
@@ -188,11 +223,16 @@ run_steps(const HookRun *run, HookState *state, GError **error)
     if (!read_domain(run, state, &local)) {
         return fail(run, local, error); /* there is nothing to go on with */
     }
+    if (!heed_refusal(run, state, &local) && !fail(run, local, error)) {
+        return FALSE;
+    }
+    local = NULL;
     if (!resolve_settings(run, state, &local) && !fail(run, local, error)) {
         return FALSE;
     }
     local = NULL;
-    if (run->operation->may_rewrite && !rewrite(run, state, &local) && !fail(run, local, error)) {
+    if (run->operation->may_rewrite && !rewrite_or_leave_refusal(run, state, &local) &&
+        !fail(run, local, error)) {
         return FALSE;
     }
     local = NULL;

@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -111,11 +112,21 @@ directory_has(const char *directory, const char *suffix)
     return found;
 }
 
+static bool
+has_refusals(const HookPaths *paths)
+{
+    char directory[PATH_MAX];
+    int length = snprintf(directory, sizeof(directory), "%s/" HOOK_REFUSE_DIR, paths->run_dir);
+
+    return length > 0 && (size_t)length < sizeof(directory) && directory_has(directory, "");
+}
+
 /*
  * A domain's own settings hold the bytes "gantry:", in a namespace (urn:gantry:...) or an extra
  * spec's name (gantry:...); libvirt writes XML without character references for letters. Policies
  * may give settings to any domain. The end of a domain concerns daemons even if its settings were
- * taken out meanwhile.
+ * taken out meanwhile. While a restore has left a refusal, any domain may be the one that it is
+ * about: only the engine reads uuids.
  */
 static bool
 is_wanted(const Front *front)
@@ -124,7 +135,8 @@ is_wanted(const Front *front)
 
     return front->has_settings || directory_has(paths->policy_dir, ".conf") ||
            (front->operation->may_rewrite && access(paths->host_conf, F_OK) == 0) ||
-           (front->operation->tells_all && directory_has(paths->run_dir, ".sock"));
+           (front->operation->tells_all && directory_has(paths->run_dir, ".sock")) ||
+           has_refusals(paths);
 }
 
 static bool

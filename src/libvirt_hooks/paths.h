@@ -16,6 +16,9 @@ typedef struct {
     const char *root;       /* that /sys is below */
 } HookPaths;
 
+/* Below run_dir: domains that prepare is to refuse, see refusal.h. Plain C, for the front. */
+#define HOOK_REFUSE_DIR "refuse"
+
 /* Exit status of the engine, by which the front knows that it worked as it should. */
 enum {
     HOOK_EXIT_PASS = 0,    /* go on; stdout holds the new XML, or nothing */

@@ -472,9 +472,64 @@ test_rewrite_refused(World *world, gconstpointer data)
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         world_write(world, "etc/gantry/host.conf", cases[i].conf);
         check_failure(world, hook_operation_find("migrate", "begin"), xml, cases[i].message);
+        check_pass(world, "prepare", "begin", xml);
         check_failure(world, hook_operation_find("restore", "begin"), xml, cases[i].message);
+        check_failure(world, hook_operation_find("prepare", "begin"), xml, cases[i].message);
+        check_pass(world, "release", "end", xml);
         check_pass(world, "prepare", "begin", xml);
     }
+}
+
+/* A domain whose restore could not be rewritten does not run: prepare refuses it, and no other,
+ * until it is released or its restore goes well. Without settings or policies, too. */
+static void
+test_restore_refused(World *world, gconstpointer data)
+{
+    const HookOperation *restore = hook_operation_find("restore", "begin");
+    const HookOperation *prepare = hook_operation_find("prepare", "begin");
+    g_autofree char *xml = world_domain("stdin-restore.xml", "");
+    g_autofree char *other = replace(xml, "0120a4f9-", "0220a4f9-");
+    g_autofree char *refuse = world_path(world, "run/gantry/refuse");
+    struct stat status;
+
+    world_write(world, "etc/gantry/host.conf", "[paths]\n/a=b\n");
+    check_failure(world, restore, xml, "host.conf: [paths] /a");
+    g_assert_cmpint(stat(refuse, &status), ==, 0);
+    g_assert_cmpint(status.st_mode & 0777, ==, 0700);
+    check_failure(world, prepare, xml, "host.conf: [paths] /a");
+    check_pass(world, "prepare", "begin", other);
+    check_pass(world, "release", "end", other);
+    check_failure(world, prepare, xml, "host.conf: [paths] /a");
+    check_pass(world, "release", "end", xml);
+    check_pass(world, "prepare", "begin", xml);
+
+    check_failure(world, restore, xml, "host.conf: [paths] /a");
+    world_write(world, "etc/gantry/host.conf", "");
+    check_failure(world, prepare, xml, "host.conf: [paths] /a");
+    check_pass(world, "restore", "begin", xml);
+    check_pass(world, "prepare", "begin", xml);
+}
+
+/* What is no uuid is not made a path. */
+static void
+test_restore_odd_uuid(World *world, gconstpointer data)
+{
+    g_autofree char *plain = world_domain("stdin-restore.xml", "");
+    g_autofree char *xml = replace(plain, "0120a4f9-196a-4f9e-89f5-23f31f914da7",
+                                   "../../../escaped-from-the-refusals");
+    g_autofree char *refuse = world_path(world, "run/gantry/refuse");
+    g_autofree char *escaped = world_path(world, "escaped-from-the-refusals");
+
+    world_write(world, "etc/gantry/host.conf", "[paths]\n/a=b\n");
+    check_failure(world, hook_operation_find("restore", "begin"), xml, "is not a uuid");
+    g_assert_false(g_file_test(refuse, G_FILE_TEST_EXISTS));
+    g_assert_cmpint(g_mkdir_with_parents(refuse, 0700), ==, 0);
+    world_write(world, "escaped-from-the-refusals", "x");
+    check_failure(world, hook_operation_find("restore", "begin"), xml, "is not a uuid");
+    world_write(world, "etc/gantry/host.conf", "");
+    check_pass(world, "restore", "begin", xml);
+    check_pass(world, "release", "end", xml);
+    g_assert_true(g_file_test(escaped, G_FILE_TEST_EXISTS));
 }
 
 /* A daemon on the destination sees the domain as it will run there. */
@@ -525,6 +580,8 @@ main(int argc, char **argv)
     ADD("/hook/engine/hook-timeout", test_hook_timeout);
     ADD("/hook/engine/rewrite", test_rewrite);
     ADD("/hook/engine/rewrite-refused", test_rewrite_refused);
+    ADD("/hook/engine/restore-refused", test_restore_refused);
+    ADD("/hook/engine/restore-odd-uuid", test_restore_odd_uuid);
     ADD("/hook/engine/rewritten-call", test_rewritten_call);
     return g_test_run();
 }
