@@ -353,6 +353,30 @@ test_call(World *world, gconstpointer data)
     g_assert_null(strstr(sent, "gantry:"));
 }
 
+/* A message has room for a big domain, and metadata takes none of it; what is larger is as if the
+ * daemon had failed. */
+static void
+test_big_domain(World *world, gconstpointer data)
+{
+    g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
+    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
+    g_autofree char *filling = g_strnfill(1200 * 1024, 'x');
+    g_autofree char *metadata =
+        g_strconcat(IOQ("required='yes'"), "<x:y xmlns:x='urn:x'>", filling, "</x:y>", NULL);
+    g_autofree char *passes = world_domain("stdin-prepare.xml", metadata);
+    g_autofree char *plain = world_domain("stdin-prepare.xml", IOQ("required='yes'"));
+    g_autofree char *too_big = g_strconcat(plain, "<!--", filling, "-->", NULL);
+    g_auto(Outcome) refused = {0};
+
+    check_pass(world, "prepare", "begin", passes);
+    g_assert_cmpuint(fake_daemon_n_calls(daemon), ==, 1);
+    world_run(world, "prepare", "begin", too_big, strlen(too_big), &refused);
+    g_assert_cmpint(refused.status, ==, 1);
+    g_assert_nonnull(strstr(refused.errors, "longer than"));
+    check_pass(world, "reconnect", "begin", too_big);
+    g_assert_cmpuint(fake_daemon_n_calls(daemon), ==, 1);
+}
+
 /* A domain's end is told to every daemon that is there, also when its settings are gone, or make no
  * sense. */
 static void
@@ -576,6 +600,7 @@ main(int argc, char **argv)
     }
     ADD("/hook/engine/big-answer", test_big_answer);
     ADD("/hook/engine/call", test_call);
+    ADD("/hook/engine/big-domain", test_big_domain);
     ADD("/hook/engine/ends", test_ends);
     ADD("/hook/engine/hook-timeout", test_hook_timeout);
     ADD("/hook/engine/rewrite", test_rewrite);
