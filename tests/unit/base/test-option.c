@@ -291,10 +291,12 @@ test_argv_errors(Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_help(Fixture *fixture, gconstpointer data)
+test_help(void)
 {
     if (g_test_subprocess()) {
-        parse(fixture, "tool --help", NULL, NULL, NULL);
+        Fixture fixture = {0};
+
+        parse(&fixture, "tool --help", NULL, NULL, NULL);
         abort(); /* not reached */
     }
     g_test_trap_subprocess(NULL, 0, 0);
@@ -504,7 +506,7 @@ main(int argc, char **argv)
     ADD("/option/argv", test_argv);
     ADD("/option/argv-lists-add-up", test_argv_lists_add_up);
     ADD("/option/argv-errors", test_argv_errors);
-    ADD("/option/help", test_help);
+    g_test_add_func("/option/help", test_help);
     g_test_add_func("/option/values", test_values);
     ADD("/option/file", test_file);
     ADD("/option/missing-file", test_missing_file);
