@@ -5,7 +5,12 @@
  * Each host has a connection with a thread of its own. A sample is one call in that thread; all
  * hosts' calls are out at the same time, and then waited for one after the other, each until its
  * own deadline, which has begun to run for all. The call fills a box that it shares with us: one
- * that outlives its deadline keeps its half, and ends when it will.
+ * outlives its deadline keeps its half, and ends when it will.
+ *
+ * The numbers are asked for so that libvirt waits for no domain that is busy with a job. The XML of
+ * a domain can be had only when libvirt lets go of it, which it does not while a hook runs for it;
+ * so all XML is fetched in a call of its own behind the numbers, and what has come when that call's
+ * deadline passes is used. A domain without XML has unknown settings, and stays where it is.
  *
  * In the connections' threads libvirt is asked, nothing else; loads and settings are worked out in
  * the caller's (measure.c, vm_settings.c).
@@ -38,12 +43,19 @@ struct LbCollector {
 
 /* Shared with the connection's thread. */
 typedef struct {
-    gboolean with_xml;
     gboolean with_uuid;
     LbSample *sample;
 } Box;
 
+/* Shared as well, and read while the call may still be out. */
+typedef struct {
+    GPtrArray *uuids; /* of the domains; never changed */
+    GMutex lock;
+    GHashTable *texts; /* uuid -> XML, as far as they have come; under @lock */
+} XmlBox;
+
 static gboolean take_sample(virConnectPtr virt, gpointer data, GError **error);
+static gboolean fetch_xml(virConnectPtr virt, gpointer data, GError **error);
 
 static void
 box_clear(gpointer data)
@@ -57,6 +69,38 @@ static void
 box_release(gpointer data)
 {
     g_atomic_rc_box_release_full(data, box_clear);
+}
+
+static XmlBox *
+xml_box_new(const LbSample *sample)
+{
+    XmlBox *box = g_atomic_rc_box_new0(XmlBox);
+
+    g_mutex_init(&box->lock);
+    box->uuids = g_ptr_array_new_with_free_func(g_free);
+    box->texts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (guint i = 0; i < sample->domains->len; i++) {
+        const LbDomainSample *domain = sample->domains->pdata[i];
+
+        g_ptr_array_add(box->uuids, g_strdup(domain->uuid));
+    }
+    return box;
+}
+
+static void
+xml_box_clear(gpointer data)
+{
+    XmlBox *box = data;
+
+    g_ptr_array_unref(box->uuids);
+    g_hash_table_unref(box->texts);
+    g_mutex_clear(&box->lock);
+}
+
+static void
+xml_box_release(gpointer data)
+{
+    g_atomic_rc_box_release_full(data, xml_box_clear);
 }
 
 static void
@@ -108,6 +152,47 @@ keep_sample(HostEntry *entry, LbSample *sample)
     entry->last = sample;
 }
 
+static void
+keep_xml(LbSample *sample, XmlBox *box)
+{
+    g_mutex_lock(&box->lock);
+    for (guint i = 0; i < sample->domains->len; i++) {
+        LbDomainSample *domain = sample->domains->pdata[i];
+
+        domain->xml = g_strdup(g_hash_table_lookup(box->texts, domain->uuid));
+    }
+    g_mutex_unlock(&box->lock);
+}
+
+/* For the last samples of the hosts that have just given one. */
+static void
+collect_xml(LbCollector *collector, guint timeout_msec)
+{
+    guint n = collector->hosts->len;
+    g_autofree GantryVirtCall **calls = g_new0(GantryVirtCall *, n + 1);
+    g_autofree XmlBox **boxes = g_new0(XmlBox *, n + 1);
+
+    for (guint i = 0; i < n; i++) {
+        const HostEntry *entry = collector->hosts->pdata[i];
+
+        if (!entry->failure) {
+            boxes[i] = xml_box_new(entry->last);
+            calls[i] =
+                gantry_virt_call_start(entry->conn, fetch_xml, g_atomic_rc_box_acquire(boxes[i]),
+                                       xml_box_release, timeout_msec);
+        }
+    }
+    for (guint i = 0; i < n; i++) {
+        const HostEntry *entry = collector->hosts->pdata[i];
+
+        if (calls[i]) {
+            gantry_virt_call_finish(calls[i], NULL); /* what has come is used in any case */
+            keep_xml(entry->last, boxes[i]);
+            xml_box_release(boxes[i]);
+        }
+    }
+}
+
 void
 lb_collector_sample(LbCollector *collector, guint timeout_msec, gboolean with_xml)
 {
@@ -119,7 +204,6 @@ lb_collector_sample(LbCollector *collector, guint timeout_msec, gboolean with_xm
         const HostEntry *entry = collector->hosts->pdata[i];
 
         boxes[i] = g_atomic_rc_box_new0(Box);
-        boxes[i]->with_xml = with_xml;
         boxes[i]->with_uuid = !entry->uuid;
         calls[i] = gantry_virt_call_start(
             entry->conn, take_sample, g_atomic_rc_box_acquire(boxes[i]), box_release, timeout_msec);
@@ -135,6 +219,9 @@ lb_collector_sample(LbCollector *collector, guint timeout_msec, gboolean with_xm
             entry->failure = g_strdup(error->message);
         }
         box_release(boxes[i]);
+    }
+    if (with_xml) {
+        collect_xml(collector, timeout_msec);
     }
 }
 
@@ -214,7 +301,7 @@ add_host(const HostEntry *entry, LbState *state, const GantryExtension *const *e
         if (domain->xml) {
             lb_vm_read_settings(lb_host_vm(host, i), domain->xml, extensions, policy);
         } else {
-            lb_host_vm(host, i)->settings_error = g_strdup(_("its XML could not be read"));
+            lb_host_vm(host, i)->settings_error = g_strdup(_("its XML could not be read in time"));
         }
     }
 }
@@ -348,19 +435,14 @@ add_domain(const virDomainStatsRecord *record, const Box *box)
         return;
     }
     virTypedParamsGetInt(record->params, record->nparams, "state.state", &state);
-    virTypedParamsGetULLong(record->params, record->nparams, "balloon.maximum", &maximum_kib);
     domain = lb_sample_add_domain(box->sample, virDomainGetName(record->dom), uuid);
     domain->running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
+    domain->has_memory = virTypedParamsGetULLong(record->params, record->nparams, "balloon.maximum",
+                                                 &maximum_kib) == 1;
     domain->memory_bytes = (guint64)maximum_kib * KIB;
     domain->has_cpu_time =
         virTypedParamsGetULLong(record->params, record->nparams, "cpu.time", &cpu_time_nsec) == 1;
     domain->cpu_time_nsec = cpu_time_nsec;
-    if (box->with_xml) {
-        char *xml = virDomainGetXMLDesc(record->dom, 0);
-
-        domain->xml = g_strdup(xml);
-        free(xml);
-    }
 }
 
 static gboolean
@@ -394,7 +476,8 @@ take_sample(virConnectPtr virt, gpointer data, GError **error)
     begin = g_get_monotonic_time();
     n = virConnectGetAllDomainStats(
         virt, VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON,
-        &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE);
+        &records,
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
     if (n < 0) {
         gantry_virt_set_error(error, _("cannot read the domains' statistics"));
         return FALSE;
@@ -402,6 +485,26 @@ take_sample(virConnectPtr virt, gpointer data, GError **error)
     box->sample->domains_time_usec = middle_usec(begin);
     for (int i = 0; i < n; i++) {
         add_domain(records[i], box);
+    }
+    return TRUE;
+}
+
+static gboolean
+fetch_xml(virConnectPtr virt, gpointer data, GError **error)
+{
+    XmlBox *box = data;
+
+    for (guint i = 0; i < box->uuids->len; i++) {
+        const char *uuid = box->uuids->pdata[i];
+        g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, uuid);
+        char *xml = domain ? virDomainGetXMLDesc(domain, 0) : NULL;
+
+        if (xml) {
+            g_mutex_lock(&box->lock);
+            g_hash_table_insert(box->texts, g_strdup(uuid), g_strdup(xml));
+            g_mutex_unlock(&box->lock);
+        }
+        free(xml);
     }
     return TRUE;
 }

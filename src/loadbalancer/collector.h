@@ -19,10 +19,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LbCollector, lb_collector_free)
 /**
  * lb_collector_sample:
  * @timeout_msec: for each host
- * @with_xml: ask for the domains' XML as well, which takes a call for each of them
+ * @with_xml: ask for the domains' XML as well, which takes a call for each of them, and for all of
+ *   a host at most @timeout_msec again
  *
  * Takes a sample of each host and keeps it with the one before. What fails is kept as the reason
- * why the host has no fresh numbers.
+ * why the host has no fresh numbers. A domain whose XML does not come in time has none.
  */
 void lb_collector_sample(LbCollector *collector, guint timeout_msec, gboolean with_xml);
 

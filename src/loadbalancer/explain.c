@@ -126,7 +126,7 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
         return g_strdup(_("it is Nova's: moved behind Nova's back it would be started a second "
                           "time later"));
     case LB_REASON_UNMEASURED:
-        return g_strdup(_("its load is not known yet"));
+        return g_strdup(_("its load or its memory is not known yet"));
     case LB_REASON_DUPLICATE:
         return g_strdup(_("it runs on more than one host: find out which one is right, and end "
                           "the other"));

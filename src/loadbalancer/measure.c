@@ -64,6 +64,9 @@ memory_for_more(const LbSample *sample)
     for (guint i = 0; i < sample->domains->len; i++) {
         const LbDomainSample *domain = sample->domains->pdata[i];
 
+        if (!domain->has_memory) {
+            return 0; /* it may take whatever is there */
+        }
         promised += MIN(domain->memory_bytes, G_MAXUINT64 - promised);
     }
     rest = sample->memory_total_bytes > promised ? sample->memory_total_bytes - promised : 0;
@@ -102,7 +105,7 @@ lb_measure_host(const LbSample *before, const LbSample *after, LbHost *host, GEr
         vm->running = now->running;
         vm->memory_bytes = now->memory_bytes;
         /* Without an earlier one it came just now; with a greater one it was started anew. */
-        vm->measured = then && then->has_cpu_time && now->has_cpu_time &&
+        vm->measured = now->has_memory && then && then->has_cpu_time && now->has_cpu_time &&
                        now->cpu_time_nsec >= then->cpu_time_nsec;
         vm->cpu =
             vm->measured ? (double)(now->cpu_time_nsec - then->cpu_time_nsec) / domains_nsec : 0.0;

@@ -7,10 +7,11 @@
 typedef struct {
     char *name;
     char *uuid;
-    char *xml; /* NULL: not asked for */
+    char *xml; /* NULL: not asked for, or not had in time */
     gboolean running;
     gboolean has_cpu_time;
     guint64 cpu_time_nsec;
+    gboolean has_memory;
     guint64 memory_bytes; /* that it can grow to */
 } LbDomainSample;
 
@@ -45,7 +46,8 @@ LbDomainSample *lb_sample_add_domain(LbSample *sample, const char *name, const c
  *
  * Cores are physical ones, but not more than the capacity. Memory for further VMs is what is unused
  * now, but not more than what remains if all VMs here grow to what they may: guest memory that is
- * shared with a back end is counted among the caches.
+ * shared with a back end is counted among the caches. Where libvirt does not tell the memory of one
+ * of its VMs, that VM is not measured, and the host has none for further ones.
  *
  * Returns: FALSE with GANTRY_ERROR_INVALID where the samples make no sense (a clock that stood
  * still, counters that ran backwards: the host was restarted).

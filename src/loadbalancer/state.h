@@ -23,7 +23,7 @@ typedef struct {
     char *name;
     char *uuid;
     gboolean running;  /* uses a CPU, or would like to; others count for nothing but their memory */
-    gboolean measured; /* @cpu is known */
+    gboolean measured; /* @cpu and @memory_bytes are known */
     double cpu;        /* CPUs used, in the host's own CPUs: 0.35 is 35 % of one */
     guint64 memory_bytes; /* what a target must have free */
 

@@ -25,6 +25,7 @@ sample_at(guint seconds)
     domain->running = TRUE;
     domain->has_cpu_time = TRUE;
     domain->cpu_time_nsec = 7 + seconds * SECOND_NSEC;
+    domain->has_memory = TRUE;
     domain->memory_bytes = 2 * GIB;
     return sample;
 }
@@ -164,9 +165,22 @@ test_promised_memory_is_not_available(Fixture *fixture, gconstpointer data)
 static void
 test_overpromised_memory(Fixture *fixture, gconstpointer data)
 {
+    LbDomainSample *second = lb_sample_add_domain(fixture->after, "b", "uuid-b");
+
+    second->has_memory = TRUE;
+    second->memory_bytes = G_MAXUINT64;
     domain_of(fixture->after)->memory_bytes = G_MAXUINT64;
-    lb_sample_add_domain(fixture->after, "b", "uuid-b")->memory_bytes = G_MAXUINT64;
     measure(fixture);
+    g_assert_cmpuint(fixture->host->memory_available_bytes, ==, 0);
+}
+
+/* As libvirt leaves it out for a domain that is busy with a job. */
+static void
+test_unknown_memory(Fixture *fixture, gconstpointer data)
+{
+    domain_of(fixture->after)->has_memory = FALSE;
+    measure(fixture);
+    g_assert_false(lb_host_vm(fixture->host, 0)->measured);
     g_assert_cmpuint(fixture->host->memory_available_bytes, ==, 0);
 }
 
@@ -203,6 +217,7 @@ main(int argc, char **argv)
     ADD("/lb/measure/memory", test_memory);
     ADD("/lb/measure/promised-memory-is-not-available", test_promised_memory_is_not_available);
     ADD("/lb/measure/overpromised-memory", test_overpromised_memory);
+    ADD("/lb/measure/unknown-memory", test_unknown_memory);
     ADD("/lb/measure/senseless-samples", test_senseless_samples);
     return g_test_run();
 }
