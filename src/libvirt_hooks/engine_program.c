@@ -19,7 +19,10 @@
 #include "common/xml/document.h"
 #include "extensions/extensions.h"
 
-enum { WATCHDOG_GRACE_SEC = 3 };
+enum {
+    WATCHDOG_FIRST_SEC = 10, /* to read hook.conf in */
+    WATCHDOG_GRACE_SEC = 3,
+};
 
 /* Control characters would break the line; libvirt allows some in a domain's name. */
 static char *
@@ -105,6 +108,7 @@ hook_engine_main(const HookPaths *paths, int argc, char **argv)
     gsize n_output = 0;
     HookRun run;
 
+    alarm(WATCHDOG_FIRST_SEC);
     gantry_log_init("gantry-hook");
     gantry_i18n_init();
     sigaction(SIGPIPE, &ignore, NULL);

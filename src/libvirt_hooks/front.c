@@ -23,15 +23,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gantry-config.h"
@@ -39,8 +43,11 @@
 
 enum {
     FIRST_BYTES = 64 * 1024,
-    MAX_BYTES = 4 * 1024 * 1024, /* the engine's limit */
+    MAX_BYTES = 4 * 1024 * 1024,     /* the engine's limit */
+    MAX_SEARCHED = 64 * 1024 * 1024, /* where we give up looking for settings */
 };
+
+static const char mark[] = "gantry:"; /* that a domain has settings; see is_wanted() */
 
 typedef struct {
     const HookPaths *paths;
@@ -58,6 +65,7 @@ static int engine_failed(const Front *front, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static int print_about(const char *option);
 static void open_standard_fds(void);
+static void ignore_signals(void);
 
 int
 hook_front_main(const HookPaths *paths, int argc, char **argv)
@@ -66,6 +74,7 @@ hook_front_main(const HookPaths *paths, int argc, char **argv)
     char problem[128];
     int status;
 
+    ignore_signals();
     open_standard_fds();
     if (argc == 2) {
         return print_about(argv[1]);
@@ -139,6 +148,35 @@ is_wanted(const Front *front)
            has_refusals(paths);
 }
 
+/*
+ * Is the mark in what is still to be read? Whether a domain too large for us is refused depends on
+ * it. Overwrites the XML but for its last bytes, with which the mark may begin.
+ */
+static bool
+rest_has_settings(Front *front)
+{
+    const size_t overlap = strlen(mark) - 1;
+    size_t total = front->length;
+
+    while (total <= MAX_SEARCHED) {
+        ssize_t got;
+
+        memmove(front->xml, front->xml + front->length - overlap, overlap);
+        do {
+            got = read(STDIN_FILENO, front->xml + overlap, FIRST_BYTES);
+        } while (got < 0 && errno == EINTR);
+        if (got <= 0) {
+            return false;
+        }
+        front->length = overlap + (size_t)got;
+        total += (size_t)got;
+        if (memmem(front->xml, front->length, mark, strlen(mark))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool
 read_stdin(Front *front, char *problem, size_t size)
 {
@@ -167,11 +205,12 @@ read_stdin(Front *front, char *problem, size_t size)
             front->length += (size_t)got;
         }
     }
+    front->has_settings =
+        front->length > 0 && memmem(front->xml, front->length, mark, strlen(mark));
     if (front->length > MAX_BYTES) {
         snprintf(problem, size, "the domain's XML is larger than %d MiB", MAX_BYTES >> 20);
+        front->has_settings = front->has_settings || rest_has_settings(front);
     }
-    front->has_settings =
-        front->length > 0 && memmem(front->xml, front->length, "gantry:", strlen("gantry:"));
     return problem[0] == '\0';
 }
 
@@ -243,6 +282,73 @@ spawn_engine(const Front *front, char **argv, int in, int out, pid_t *ret_pid)
     return result;
 }
 
+static int64_t
+now_msec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until the process @pidfd ends. FALSE with ETIMEDOUT, or why it cannot be waited for. */
+static bool
+poll_engine(int pidfd, int max_sec)
+{
+    int64_t deadline = now_msec() + (int64_t)max_sec * 1000;
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+
+    while (true) {
+        int64_t left = deadline - now_msec();
+        int ready = poll(&end, 1, left > 0 ? (int)left : 0);
+
+        if (ready > 0) {
+            return true;
+        }
+        if (ready == 0) {
+            errno = ETIMEDOUT;
+            return false;
+        }
+        if (errno != EINTR) {
+            return false;
+        }
+    }
+}
+
+/*
+ * The engine's own alarm ends it long before our deadline, unless it hangs in the kernel, on a dead
+ * disk say. Not even SIGKILL ends it then, so nobody waits for that: libvirt holds the domain's
+ * lock meanwhile, and init inherits the process.
+ */
+static bool
+wait_for_engine(pid_t pid, int max_sec, int *ret_status)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    bool ended;
+
+    if (pidfd >= 0) {
+        ended = poll_engine(pidfd, max_sec);
+    } else {
+        ended = errno == ENOSYS; /* Linux before 5.3: wait without a deadline */
+    }
+    if (!ended) {
+        int saved = errno;
+
+        kill(pid, SIGKILL);
+        errno = saved;
+    }
+    if (pidfd >= 0) {
+        int saved = errno;
+
+        close(pidfd);
+        errno = saved;
+    }
+    while (ended && waitpid(pid, ret_status, 0) < 0) {
+        ended = errno == EINTR;
+    }
+    return ended;
+}
+
 /* Copies what the engine wrote to our stdout. */
 static bool
 pass_on(int from)
@@ -265,13 +371,11 @@ static int
 run_engine(Front *front, char **argv)
 {
     const struct sigaction by_default = {.sa_handler = SIG_DFL};
-    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     bool rewrites = front->operation->may_rewrite;
     int in, out, problem, status;
     pid_t pid;
 
     sigaction(SIGCHLD, &by_default, NULL); /* whoever ignores it gets no exit status */
-    sigaction(SIGPIPE, &ignore, NULL);
     in = seal_xml(front);
     out = rewrites ? memfd_create("new domain XML", MFD_CLOEXEC)
                    : open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -283,11 +387,12 @@ run_engine(Front *front, char **argv)
     if (problem != 0) {
         return engine_failed(front, "cannot run %s: %s", front->paths->engine, strerror(problem));
     }
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return engine_failed(front, "cannot wait for %s: %s", front->paths->engine,
-                                 strerror(errno));
-        }
+    if (!wait_for_engine(pid, front->paths->engine_max_sec, &status)) {
+        return errno == ETIMEDOUT
+                   ? engine_failed(front, "%s did not end within %d s", front->paths->engine,
+                                   front->paths->engine_max_sec)
+                   : engine_failed(front, "cannot wait for %s: %s", front->paths->engine,
+                                   strerror(errno));
     }
     if (WIFSIGNALED(status)) {
         return engine_failed(front, "%s was killed by signal %d", front->paths->engine,
@@ -388,4 +493,15 @@ open_standard_fds(void)
             (void)!open("/dev/null", O_RDWR); /* takes the lowest free number, which is fd */
         }
     }
+}
+
+/* Death by a signal is a failure to libvirt. What a signal would tell, write(2) does too: nobody
+ * reads any more, or libvirtd was given a limit of file sizes (RLIMIT_FSIZE), which memfds obey. */
+static void
+ignore_signals(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
 }

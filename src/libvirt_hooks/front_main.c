@@ -10,6 +10,7 @@ main(int argc, char **argv)
         .host_conf = GANTRY_CONFDIR "/host.conf",
         .policy_dir = GANTRY_CONFDIR "/policy.d",
         .run_dir = "/run/gantry",
+        .engine_max_sec = 360, /* hook_timeout is 300 s at most; an alarm follows 3 s after it */
     };
 
     return hook_front_main(&paths, argc, argv);

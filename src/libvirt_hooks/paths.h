@@ -14,6 +14,7 @@ typedef struct {
     const char *run_dir;    /* of the daemons' sockets */
     const char *log_file;   /* unless hook.conf names one */
     const char *root;       /* that /sys is below */
+    int engine_max_sec;     /* how long the front waits for the engine, at the very most */
 } HookPaths;
 
 /* Below run_dir: domains that prepare is to refuse, see refusal.h. Plain C, for the front. */

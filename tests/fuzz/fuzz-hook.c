@@ -23,9 +23,26 @@ static char *policy;
 static char *sysfs;
 static char *cpus_online;
 
+/* What restores that could not be rewritten have left. */
+static void
+remove_refusals(void)
+{
+    g_autofree char *path = g_build_filename(directory, HOOK_REFUSE_DIR, NULL);
+    g_autoptr(GDir) refusals = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (refusals && (name = g_dir_read_name(refusals))) {
+        g_autofree char *file = g_build_filename(path, name, NULL);
+
+        unlink(file);
+    }
+    rmdir(path);
+}
+
 static void
 clean_up(void)
 {
+    remove_refusals();
     unlink(host_conf);
     unlink(policy);
     rmdir(policy_dir);
@@ -135,6 +152,7 @@ run_once(const uint8_t *data, size_t size)
     /* A copy of its own size, for ASAN to watch. */
     xml = run.n_xml > 0 ? g_memdup2(end + 1, run.n_xml) : g_strdup("");
     run.xml = xml;
+    remove_refusals(); /* of other inputs */
     if (!hook_run(&run, &output, &n_output, &report, &error)) {
         g_assert_cmpint(run.operation->failure, ==, HOOK_FAILURE_REFUSES);
         g_assert_nonnull(error);

@@ -251,6 +251,30 @@ run_redirected(const World *world, const char *operation, const char *redirectio
     world_run_argv(world, argv, xml, strlen(xml), ret_outcome);
 }
 
+/* Settings anywhere in a domain that is too large are seen, also on a border of what is read at a
+ * time: all that the doubled buffer holds, then 64 KiB. */
+static void
+test_huge_behind_cut(World *world, gconstpointer data)
+{
+    const gsize places[] = {5 * 1024 * 1024, 8 * 1024 * 1024 - 3, 8 * 1024 * 1024 + 64 * 1024 - 3,
+                            10 * 1024 * 1024 - 7};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *xml = g_strnfill(10 * 1024 * 1024, 'x');
+        g_auto(Outcome) refused = {0};
+        g_auto(Outcome) passed = {0};
+
+        world_write(world, "huge", xml);
+        run_redirected(world, "prepare", "<huge", "", &passed);
+        g_assert_cmpint(passed.status, ==, 0);
+        memcpy(xml + places[i], "gantry:", 7);
+        world_write(world, "huge", xml);
+        run_redirected(world, "prepare", "<huge", "", &refused);
+        g_assert_cmpint(refused.status, ==, 1);
+        g_assert_nonnull(strstr(refused.errors, "larger than 4 MiB"));
+    }
+}
+
 /* Standard descriptors that are closed or broken are neither a crash nor somebody else's file. */
 static void
 test_descriptors(World *world, gconstpointer data)
@@ -297,6 +321,48 @@ test_reader_gone(World *world, gconstpointer data)
     world_run_argv(world, argv, xml, strlen(xml), &outcome);
     status = world_read(world, "status");
     g_assert_cmpstr(status, ==, "0\n");
+}
+
+/* That nobody reads stderr, and that no memfd may be filled, is told by a signal first. */
+static void
+test_signals(World *world, gconstpointer data)
+{
+    const char *const unread[] = {
+        "/bin/sh", "-c", "{ \"$0\" g1 reconnect begin -; echo $? >status; } 2>&1 | { exec <&-; }",
+        world->front, NULL};
+    const char *const limited[] = {"/bin/sh", "-c", "ulimit -f 0; exec \"$0\" g1 reconnect begin -",
+                                   world->front, NULL};
+    g_autofree char *huge = g_strnfill(10 * 1024 * 1024, 'x');
+    g_autofree char *xml = world_domain("stdin-reconnect.xml", balance);
+    g_autofree char *status = NULL;
+    g_auto(Outcome) outcome = {0};
+    g_auto(Outcome) limited_outcome = {0};
+
+    world_run_argv(world, unread, huge, strlen(huge), &outcome);
+    status = world_read(world, "status");
+    g_assert_cmpstr(status, ==, "0\n");
+    world_run_argv(world, limited, xml, strlen(xml), &limited_outcome);
+    g_assert_cmpint(limited_outcome.status, ==, 0);
+    g_assert_nonnull(
+        strstr(limited_outcome.errors, "cannot hand the domain's XML over: File too large"));
+}
+
+/* An engine that hangs, and has no alarm to end it. */
+static void
+test_hanging_engine(World *world, gconstpointer data)
+{
+    g_autofree char *xml = world_domain("stdin-migrate.xml", balance);
+
+    world_write(world, "impatient", "");
+    world_replace_engine(world, "echo '<domain/>'; exec sleep 1000");
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        g_auto(Outcome) outcome = {0};
+
+        world_run(world, o->name, o->sub_operation, xml, strlen(xml), &outcome);
+        g_assert_cmpint(outcome.status, ==, o->failure == HOOK_FAILURE_REFUSES ? 1 : 0);
+        g_assert_cmpstr(outcome.output, ==, "");
+        g_assert_nonnull(strstr(outcome.errors, "did not end within 1 s"));
+    }
 }
 
 static void
@@ -371,8 +437,11 @@ main(int argc, char **argv)
     }
     ADD("/hook/front/refusing-engine", test_refusing_engine);
     ADD("/hook/front/huge", test_huge);
+    ADD("/hook/front/huge-behind-cut", test_huge_behind_cut);
     ADD("/hook/front/descriptors", test_descriptors);
     ADD("/hook/front/reader-gone", test_reader_gone);
+    ADD("/hook/front/signals", test_signals);
+    ADD("/hook/front/hanging-engine", test_hanging_engine);
     ADD("/hook/front/command-line", test_command_line);
     ADD("/hook/front/odd-name", test_odd_name);
     return g_test_run();

@@ -263,6 +263,25 @@ test_depth(void)
     assert_refused(far_too_deep, -1, GANTRY_ERROR_LIMIT, "test.xml:1: *nested too deeply*");
 }
 
+/* libvirt takes a disk with a chain of 200 backing stores, each within the other. */
+static void
+test_backing_chain(void)
+{
+    GString *text = g_string_new("<domain><devices><disk type='file'>");
+    g_autofree char *whole = NULL;
+
+    for (guint i = 0; i < 200; i++) {
+        g_string_append(text,
+                        "<backingStore type='file'><format type='qcow2'/><source file='/a'/>");
+    }
+    for (guint i = 0; i < 200; i++) {
+        g_string_append(text, "</backingStore>");
+    }
+    g_string_append(text, "</disk></devices></domain>");
+    whole = g_string_free(text, FALSE);
+    gantry_xml_free(parse(whole));
+}
+
 /* A document of exactly @bytes. */
 static char *
 sized(gsize bytes)
@@ -328,6 +347,7 @@ main(int argc, char **argv)
     g_test_add_func("/xml/document/encodings", test_encodings);
     g_test_add_func("/xml/document/doctype", test_doctype);
     g_test_add_func("/xml/document/depth", test_depth);
+    g_test_add_func("/xml/document/backing-chain", test_backing_chain);
     g_test_add_func("/xml/document/size", test_size);
     g_test_add_func("/xml/document/silence", test_silence);
     g_test_add_func("/xml/document/unbound-prefix", test_unbound_prefix);
