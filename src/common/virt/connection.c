@@ -4,8 +4,9 @@
  *
  * A GantryVirtConn is shared by its owner and its thread, the worker, and dies with the last of
  * them; a call holds it, too. Everything in it stands under one lock, which is never held during a
- * libvirt call or a callback. The worker alone makes libvirt calls, so it does not matter which of
- * them libvirt allows from several threads.
+ * libvirt call, nor while something that may hold the last reference to a libvirt connection is
+ * freed, nor during a callback. The worker alone makes libvirt calls, so it does not matter which
+ * of them libvirt allows from several threads.
  *
  * The worker sleeps on `wake` and looks, in this order: is it over; did the link break; is it time
  * to connect; are there events to pass on; is there a call to make.
@@ -449,31 +450,43 @@ gantry_virt_call(GantryVirtConn *conn, GantryVirtFunc func, gpointer data, GDest
 
 /* Events */
 
+/* Moves all events to @doomed, to be freed without the lock: the last reference to a libvirt
+ * connection may go with one of them. */
 static void
-drop_events_locked(GantryVirtConn *conn)
+doom_events_locked(GantryVirtConn *conn, GQueue *doomed)
 {
     GantryVirtEvent *event;
 
     while ((event = g_queue_pop_head(&conn->events))) {
-        gantry_virt_event_free(event);
+        g_queue_push_tail(doomed, event);
     }
+}
+
+/* Without the lock. */
+static void
+free_events(GQueue *doomed)
+{
+    g_queue_clear_full(doomed, (GDestroyNotify)gantry_virt_event_free);
 }
 
 void
 gantry_virt_conn_queue_event(GantryVirtConn *conn, GantryVirtEvent *event)
 {
+    GQueue doomed = G_QUEUE_INIT;
+
     g_mutex_lock(&conn->lock);
     if (conn->closing) {
-        gantry_virt_event_free(event);
+        g_queue_push_tail(&doomed, event);
     } else {
         if (g_queue_get_length(&conn->events) >= MAX_QUEUED_EVENTS) {
-            drop_events_locked(conn);
+            doom_events_locked(conn, &doomed);
             conn->resync_due = TRUE;
         }
         g_queue_push_tail(&conn->events, event);
         g_cond_broadcast(&conn->wake);
     }
     g_mutex_unlock(&conn->lock);
+    free_events(&doomed);
 }
 
 /* The worker */
@@ -547,10 +560,11 @@ drop_link_locked(GantryVirtConn *conn)
     g_autofree char *message =
         g_strdup_printf(_("lost the connection to libvirt at %1$s: %2$s"), conn->uri, reason);
     gint64 up_usec = conn->clock.now_usec(conn->clock.data) - conn->up_since_usec;
+    GQueue doomed = G_QUEUE_INIT;
 
     conn->link_lost = FALSE;
     conn->resync_due = FALSE;
-    drop_events_locked(conn);
+    doom_events_locked(conn, &doomed);
     if (up_usec >= (gint64)conn->options.backoff_max_msec * 1000) {
         conn->n_attempts = 0;
     }
@@ -559,6 +573,7 @@ drop_link_locked(GantryVirtConn *conn)
     fail_queued_locked(conn, GANTRY_ERROR_UNAVAILABLE, message);
     conn->busy = TRUE;
     g_mutex_unlock(&conn->lock);
+    free_events(&doomed);
     close_link(conn, virt);
     g_mutex_lock(&conn->lock);
     conn->busy = FALSE;
@@ -588,11 +603,15 @@ connect_locked(GantryVirtConn *conn)
         }
     }
     g_mutex_lock(&conn->lock);
-    conn->busy = FALSE;
     if (virt) {
+        gboolean alive;
+
         conn->virt = virt;
-        /* A close callback that came before now was ignored. */
-        conn->link_lost = virConnectIsAlive(virt) == 0;
+        g_mutex_unlock(&conn->lock);
+        /* A close callback that came before conn->virt was set was ignored. */
+        alive = virConnectIsAlive(virt) != 0;
+        g_mutex_lock(&conn->lock);
+        conn->link_lost = conn->link_lost || !alive;
         conn->resync_due = conn->follow != NULL;
         conn->up_since_usec = conn->clock.now_usec(conn->clock.data);
         set_state_locked(conn, GANTRY_VIRT_UP, NULL);
@@ -604,6 +623,7 @@ connect_locked(GantryVirtConn *conn)
         set_state_locked(conn, GANTRY_VIRT_DOWN, failure);
         fail_queued_locked(conn, GANTRY_ERROR_UNAVAILABLE, message);
     }
+    conn->busy = FALSE;
 }
 
 /* After the worker was in libvirt with conn->virt. */
@@ -672,6 +692,8 @@ static gpointer
 worker_main(gpointer data)
 {
     GantryVirtConn *conn = data;
+    GQueue doomed = G_QUEUE_INIT;
+    virConnectPtr virt;
 
     g_mutex_lock(&conn->lock);
     while (!conn->closing) {
@@ -693,15 +715,13 @@ worker_main(gpointer data)
             sleep_locked(conn);
         }
     }
-    drop_events_locked(conn);
-    if (conn->virt) {
-        virConnectPtr virt = g_steal_pointer(&conn->virt);
-
-        g_mutex_unlock(&conn->lock);
-        close_link(conn, virt);
-        g_mutex_lock(&conn->lock);
-    }
+    doom_events_locked(conn, &doomed);
+    virt = g_steal_pointer(&conn->virt);
     g_mutex_unlock(&conn->lock);
+    free_events(&doomed);
+    if (virt) {
+        close_link(conn, virt);
+    }
     gantry_virt_conn_unref(conn);
     return NULL;
 }
