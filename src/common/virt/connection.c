@@ -23,7 +23,8 @@
  * worker hangs) is thrown away, and the next thing that the follower gets is a new list.
  *
  * A libvirt connection is closed by the worker only. Its close callback can come late; it counts
- * only if it speaks of the present connection.
+ * only if it speaks of the present connection. So can an event: one of an earlier connection, or
+ * from before the present one was taken into use, is thrown away, since the list knows better.
  */
 #define GANTRY_LOG_MODULE "virt"
 #include "common/virt/connection_priv.h"
@@ -472,10 +473,11 @@ free_events(GQueue *doomed)
 void
 gantry_virt_conn_queue_event(GantryVirtConn *conn, GantryVirtEvent *event)
 {
+    virConnectPtr link = virDomainGetConnect(event->domain);
     GQueue doomed = G_QUEUE_INIT;
 
     g_mutex_lock(&conn->lock);
-    if (conn->closing) {
+    if (conn->closing || link != conn->virt) {
         g_queue_push_tail(&doomed, event);
     } else {
         if (g_queue_get_length(&conn->events) >= MAX_QUEUED_EVENTS) {

@@ -256,6 +256,26 @@ test_too_many_events_make_a_new_list(Fixture *fixture, gconstpointer data)
     g_cond_clear(&door.changed);
 }
 
+/* An event that libvirt's loop still had in its hands when its connection was given up. */
+static void
+test_event_of_another_link_is_dropped(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(virConnect) other = virConnectOpen(gantry_virt_conn_uri(fixture->conn));
+    GantryVirtEvent *event = g_new0(GantryVirtEvent, 1);
+    g_autoptr(GError) error = NULL;
+
+    iterate_until(&fixture->record.n_resyncs, 1);
+    event->code = 77;
+    event->domain = virDomainLookupByName(other, "one");
+    g_assert_nonnull(event->domain);
+    gantry_virt_conn_queue_event(fixture->conn, event);
+    g_assert_true(
+        gantry_virt_call(fixture->conn, stop_domain, (gpointer) "two", NULL, FOREVER_MSEC, &error));
+    g_assert_no_error(error);
+    iterate_until(&fixture->record.n_events, 1);
+    g_assert_cmpstr(fixture->record.log->str, ==, " up resync:2 5:two");
+}
+
 static void
 test_nothing_comes_after_free(void)
 {
@@ -285,6 +305,8 @@ main(int argc, char **argv)
                tear_down);
     g_test_add("/virt/follow/lists-again-after-a-loss", Fixture, NULL, set_up,
                test_lists_again_after_a_loss, tear_down);
+    g_test_add("/virt/follow/event-of-another-link-is-dropped", Fixture, NULL, set_up,
+               test_event_of_another_link_is_dropped, tear_down);
     g_test_add("/virt/follow/too-many-events-make-a-new-list", Fixture, NULL, set_up,
                test_too_many_events_make_a_new_list, tear_down);
     g_test_add_func("/virt/follow/nothing-comes-after-free", test_nothing_comes_after_free);
