@@ -130,6 +130,10 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
     case LB_REASON_DUPLICATE:
         return g_strdup(_("it runs on more than one host: find out which one is right, and end "
                           "the other"));
+    case LB_REASON_GROUP_UNSEEN:
+        return g_strdup_printf(_("VMs of its group '%1$s' may be on %2$s, which could not be "
+                                 "asked just now"),
+                               group, other);
     case LB_REASON_SOURCE_STAYS_OVER:
         return g_strdup_printf(_("without it %1$s still has %2$.1f %%, not below %3$.0f %%"), from,
                                percent(candidate->source_after), percent(policy->threshold));

@@ -36,6 +36,7 @@ typedef struct {
     GHashTable *groups;  /* name -> GArray of Member; strings of the state */
     GHashTable *by_uuid; /* VM's uuid -> index + 1 of the last host that has it running */
     GHashTable *doubles; /* uuids that run on more than one host */
+    guint unseen;        /* the first host that is not fresh, or LB_NO_HOST */
     LbPlan *plan;
 } Planner;
 
@@ -48,14 +49,35 @@ holds(const Planner *planner, LbRule rule)
 /* Preparation */
 
 static void
+index_group(Planner *planner, const LbVm *vm, guint host)
+{
+    const Member member = {.host = host, .vm = vm};
+    GArray *members;
+
+    if (!vm->group || (!vm->running && !holds(planner, LB_RULE_GROUP_PAUSED))) {
+        return;
+    }
+    members = g_hash_table_lookup(planner->groups, vm->group);
+    if (!members) {
+        members = g_array_new(FALSE, FALSE, sizeof(Member));
+        g_hash_table_insert(planner->groups, vm->group, members);
+    }
+    g_array_append_val(members, member);
+}
+
+static void
 index_vms(Planner *planner)
 {
     for (guint h = 0; h < planner->state->hosts->len; h++) {
         const LbHost *host = lb_state_host(planner->state, h);
 
+        if (host->status != LB_HOST_FRESH && planner->unseen == LB_NO_HOST) {
+            planner->unseen = h;
+        }
         for (guint v = 0; v < host->vms->len; v++) {
             const LbVm *vm = lb_host_vm(host, v);
 
+            index_group(planner, vm, h);
             if (!vm->running) {
                 continue;
             }
@@ -63,16 +85,6 @@ index_vms(Planner *planner)
                 g_hash_table_add(planner->doubles, vm->uuid);
             }
             g_hash_table_insert(planner->by_uuid, vm->uuid, GUINT_TO_POINTER(h + 1));
-            if (vm->group) {
-                const Member member = {.host = h, .vm = vm};
-                GArray *members = g_hash_table_lookup(planner->groups, vm->group);
-
-                if (!members) {
-                    members = g_array_new(FALSE, FALSE, sizeof(Member));
-                    g_hash_table_insert(planner->groups, vm->group, members);
-                }
-                g_array_append_val(members, member);
-            }
         }
     }
 }
@@ -135,7 +147,7 @@ load_with(const Planner *planner, guint host, double change)
 }
 
 static LbReason
-judge_vm(const Planner *planner, const LbVm *vm, double source_after)
+judge_vm(const Planner *planner, const LbVm *vm, double source_after, guint *ret_other)
 {
     if (vm->settings_error && holds(planner, LB_RULE_SETTINGS)) {
         return LB_REASON_SETTINGS_INVALID;
@@ -154,6 +166,10 @@ judge_vm(const Planner *planner, const LbVm *vm, double source_after)
     }
     if (source_after >= planner->policy->threshold && holds(planner, LB_RULE_SOURCE_RELIEVED)) {
         return LB_REASON_SOURCE_STAYS_OVER;
+    }
+    if (vm->group && planner->unseen != LB_NO_HOST && holds(planner, LB_RULE_GROUP_SEEN)) {
+        *ret_other = planner->unseen;
+        return LB_REASON_GROUP_UNSEEN;
     }
     return LB_REASON_FEASIBLE;
 }
@@ -339,7 +355,7 @@ relieve(Planner *planner, guint source)
             continue;
         }
         candidate.source_after = load_with(planner, source, -vm->cpu);
-        candidate.reason = judge_vm(planner, vm, candidate.source_after);
+        candidate.reason = judge_vm(planner, vm, candidate.source_after, &candidate.other);
         if (candidate.reason != LB_REASON_FEASIBLE) {
             keep_candidate(planner, &candidate);
             continue;
@@ -405,6 +421,7 @@ lb_plan_new_without(const LbState *state, const LbPolicy *policy, LbRule omitted
         .groups = groups,
         .by_uuid = by_uuid,
         .doubles = doubles,
+        .unseen = LB_NO_HOST,
         .plan = plan,
     };
 

@@ -24,8 +24,10 @@ typedef enum {
     LB_RULE_PEAK = 1 << 16,
     LB_RULE_LEAST_MEMORY = 1 << 17,
     LB_RULE_TIE_BREAK = 1 << 18,
+    LB_RULE_GROUP_SEEN = 1 << 19,
+    LB_RULE_GROUP_PAUSED = 1 << 20, /* paused VMs count in their groups */
 } LbRule;
 
-#define LB_N_RULES 19
+#define LB_N_RULES 21
 
 LbPlan *lb_plan_new_without(const LbState *state, const LbPolicy *policy, LbRule omitted);

@@ -20,6 +20,7 @@ lb_reason_name(LbReason reason)
         [LB_REASON_NOVA_MANAGED] = "nova-managed",
         [LB_REASON_UNMEASURED] = "unmeasured",
         [LB_REASON_DUPLICATE] = "duplicate",
+        [LB_REASON_GROUP_UNSEEN] = "group-unseen",
         [LB_REASON_SOURCE_STAYS_OVER] = "source-stays-over",
         [LB_REASON_STALE] = "stale",
         [LB_REASON_UNREACHABLE] = "unreachable",

@@ -23,6 +23,7 @@ typedef enum {
     LB_REASON_NOVA_MANAGED,
     LB_REASON_UNMEASURED,
     LB_REASON_DUPLICATE,
+    LB_REASON_GROUP_UNSEEN, /* a host that is not fresh may have others of its group */
     LB_REASON_SOURCE_STAYS_OVER,
 
     /* of a host */
