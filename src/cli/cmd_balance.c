@@ -182,7 +182,9 @@ make_move(const BalanceOptions *options, const LbState *state, const LbCandidate
         balance_view_bar_end(&bar, outcome->error ? NULL : &outcome->result, vm->max_downtime_msec);
     }
     if (outcome->error) {
-        fprintf(stderr, "gantry balance: %s\n", outcome->error->message);
+        g_autofree char *message = gantry_one_line(outcome->error->message);
+
+        fprintf(stderr, "gantry balance: %s\n", message);
     }
     return outcome;
 }
@@ -269,7 +271,9 @@ report_unreachable(const LbState *state)
         if (host->status != LB_HOST_FRESH) {
             g_autofree char *name = gantry_printable(host->name);
 
-            fprintf(stderr, _("gantry balance: host %1$s: %2$s\n"), name, host->status_reason);
+            g_autofree char *reason = gantry_one_line(host->status_reason);
+
+            fprintf(stderr, _("gantry balance: host %1$s: %2$s\n"), name, reason);
             n_unreachable++;
         }
     }
