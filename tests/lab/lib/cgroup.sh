@@ -8,12 +8,18 @@ V1_CONTROLLERS=(cpu cpuacct cpuset memory devices freezer blkio pids)
 
 cgroup_is_v1() { [ -d /sys/fs/cgroup/cpuset ]; }
 
-# The group below which ours are made: that of this process, so that limits set on us hold for the hosts, too.
-cgroup_v1_parent() { echo "/sys/fs/cgroup/$1$(sed -n "s/^[0-9]*:$1://p" /proc/self/cgroup)"; }
+# The group of this process, below which ours are made, so that limits set on us hold for the hosts, too.
+cgroup_v1_parent() {
+    local line
+    while read -r line; do
+        [[ $line =~ ^[0-9]+:$1:(.*)$ ]] && echo "/sys/fs/cgroup/$1${BASH_REMATCH[1]}"
+    done </proc/self/cgroup
+    return 0
+}
 
 cgroup_name() { echo "gantry-lab-$LAB_NAME-$1"; }
 
-# Prints the folders of a host's groups, one a line.
+# Prints the folders of a host's groups, one a line; those that there are, for '*'.
 cgroup_folders() {
     local controller
     if cgroup_is_v1; then
@@ -47,25 +53,38 @@ cgroup_make() {
     done
 }
 
-# Moves this shell in; what it starts is in there, too.
+# Moves this shell in; what it starts is in there, too. With v2 a running host has its processes in a leaf, see host-init.
 cgroup_enter() {
     local folder
     for folder in $(cgroup_folders "$1"); do
+        [ ! -d "$folder/init" ] || folder+=/init
         echo $BASHPID >"$folder/cgroup.procs"
     done
 }
 
-# When the host's processes have gone, its groups and those that libvirt made below go, from the leaves up.
+# Ends whatever is still in the host's groups, and removes them and those that libvirt made below, from the leaves up.
 cgroup_remove() {
     local folder
     for folder in $(cgroup_folders "$1"); do
-        [ -d "$folder" ] || continue
         wait_until 10 "cgroup $folder to be empty" cgroup_remove_tree "$folder"
     done
 }
 
 cgroup_remove_tree() {
+    local pid
     [ -d "$1" ] || return 0
+    for pid in $(find "$1" -name cgroup.procs -exec cat {} + 2>/dev/null); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
     find "$1" -depth -type d -exec rmdir {} \; 2>/dev/null
     [ ! -d "$1" ]
+}
+
+# Hosts that have groups, by the groups' names: also those of a lab whose files have gone.
+cgroup_hosts() {
+    local folder name
+    for folder in $(cgroup_folders '*'); do
+        name=${folder##*/gantry-lab-"$LAB_NAME"-}
+        [[ -d $folder && $name =~ ^[A-Za-z0-9]+$ ]] && echo "$name"
+    done | sort -u
 }

@@ -30,6 +30,9 @@ wait_until() {
     done
 }
 
+# The CPUs that this process may use, one a line.
+allowed_cpus() { awk '/^Cpus_allowed_list:/ {n = split($2, part, ","); for (i = 1; i <= n; i++) {split(part[i], end, "-"); for (c = end[1]; c <= (end[2] == "" ? end[1] : end[2]); c++) print c}}' /proc/self/status; }
+
 # A pid may be given to somebody else after our process has gone, so the time of its start is kept with it.
 process_start_time() { awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$1/stat" 2>/dev/null; }
 

@@ -15,6 +15,13 @@ host_number() {
     die "no host '$1' in lab '$LAB_NAME'; its hosts: $(lab_hosts | xargs)"
 }
 
+# Hosts take the CPUs that we may use in turn.
+host_cpu() {
+    local -a cpus
+    mapfile -t cpus < <(allowed_cpus)
+    echo "${cpus[$((($(host_number "$1") - 1) % ${#cpus[@]}))]}"
+}
+
 host_address() { echo "$SUBNET.$(host_number "$1")"; }
 host_hostname() { echo "host-${1,,}"; }
 
@@ -56,11 +63,6 @@ lab_up() {
     gcc -O2 -Wall -Wextra "$LAB_DIR/tools/mount-push.c" -o "$STATE/mount-push"
 
     start_switch
-    local number=0
-    for host in $hosts; do
-        cgroup_make "$host" $((number % $(nproc)))
-        number=$((number + 1))
-    done
     start_lxcfs "$root"
     for host in $hosts; do
         configure_host "$host" "$root" "$build"
@@ -155,15 +157,17 @@ configure_host() {
 # boot_host HOST ROOT
 boot_host() {
     local host=$1 root=$2 pid switch name
+    cgroup_remove "$host" # what a crash has left
+    cgroup_make "$host" "$(host_cpu "$host")"
     (
         cgroup_enter "$host"
         exec setsid unshare --net --mount --uts --ipc --cgroup --pid --fork --kill-child \
             "$LAB_DIR/host-init" "$STATE/$host" "$root" "$STATE/shared" "$(host_address "$host")" "$(cgroup_is_v1 && echo v1 || echo v2)"
     ) </dev/null >>"$STATE/$host/console.log" 2>&1 &
     name=$!
+    remember_process "$host-unshare" "$name"
     wait_until 10 "host $host's first process" has_child_in_namespace "$name"
     pid=$(child_of "$name")
-    remember_process "$host-unshare" "$name"
     remember_process "$host" "$pid"
     switch=$(recall_process switch) || die "the switch is not running; run 'up' again"
     nsenter --target "$switch" --net ip link delete "port-$host" 2>/dev/null || true
@@ -196,7 +200,7 @@ push_load_view() {
 libvirtd_answers() { enter_host "$1" virsh -q -c qemu:///system version >/dev/null 2>&1; }
 
 lab_down() {
-    local host process
+    local host process pid
     for host in $(lab_hosts); do
         # The pid namespace's PID 1 takes all others with it.
         end_process "$host"
@@ -205,7 +209,11 @@ lab_down() {
     for process in lxcfs switch; do
         end_process $process
     done
-    for host in $(lab_hosts); do
+    # Without our files, what is left is found by its name.
+    for pid in $(pgrep -f "^gantry-lab-$LAB_NAME-(switch|lxcfs) "); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    for host in $(lab_hosts) $(cgroup_hosts); do
         cgroup_remove "$host"
     done
     rm -rf "$STATE"

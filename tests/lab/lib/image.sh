@@ -2,20 +2,25 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The root file system of the hosts, and the guest's kernel and initrd: made once, from Debian's packages, and kept in the cache under a hash of how they are made.
 
-RELEASE=bookworm
+# The release that this machine runs, since what is built here runs on the hosts; on other systems, Debian 12.
+RELEASE=${GANTRY_LAB_RELEASE:-$(. /etc/os-release && [ "${ID:-}" = debian ] && echo "${VERSION_CODENAME:-}" || true)}
+RELEASE=${RELEASE:-bookworm}
+# What of it is too old in the release, and is taken from its backports.
+BACKPORTS=""
+[ "$RELEASE" != bookworm ] || BACKPORTS="src:libvirt src:qemu src:seabios src:linux-signed-amd64"
 
-# Installed in the hosts' root. Those of libvirt, QEMU and seabios come from the backports suite, the rest from the release.
+# Installed in the hosts' root, with all that they depend on.
 ROOT_PACKAGES=(
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-log qemu-system-x86 qemu-utils
-    lxcfs libglib2.0-0 libjson-glib-1.0-0 libxml2
+    lxcfs libjson-glib-1.0-0
     base-files base-passwd bash coreutils dash findutils gawk grep hostname iproute2 iptables libc-bin mount netcat-openbsd nftables
     procps sed strace util-linux python3-minimal libpython3-stdlib
 )
 # Modules that the guest needs, in the order of loading.
 GUEST_MODULES=(virtio_blk failover net_failover virtio_net virtio_balloon)
 
-# What the cache's names hang on: this file, and the guest's program.
-image_hash() { cat "$LAB_DIR/lib/image.sh" "$LAB_DIR/guest/init.c" | sha256sum | cut -c1-16; }
+# What the cache's names hang on: the release, this file, and the guest's program.
+image_hash() { { echo "$RELEASE" && cat "$LAB_DIR/lib/image.sh" "$LAB_DIR/guest/init.c"; } | sha256sum | cut -c1-16; }
 
 # The mirror of Debian's packages that this machine's apt uses.
 mirror() {
@@ -28,36 +33,50 @@ mirror() {
     echo "$site"
 }
 
-# image_root: prints the folder; makes it if it is not in the cache.
-image_root() {
-    local root work
-    root=$CACHE/root-$(image_hash)
-    if [ ! -d "$root" ]; then
-        say "making the hosts' root file system in $root (once, about a minute)"
-        mkdir -p "$CACHE"
-        work=$(mktemp -d "$CACHE/root.XXXXXX")
-        if ! make_root "$work" >"$work.log" 2>&1; then
-            tail -n 20 "$work.log" >&2
-            rm -rf "$work" "$work.log"
-            die "cannot make the root file system"
+# The folders in the cache; made if they are not there.
+image_root() { cached root "making the hosts' root file system (once, about a minute)" make_root; }
+image_guest() { cached guest "making the guest (once)" make_guest; }
+
+# cached KIND TEXT COMMAND: COMMAND fills the folder that it is given. It appears in the cache when it is whole, and labs that start at once make it once.
+cached() {
+    local folder
+    folder=$CACHE/$1-$(image_hash)
+    mkdir -p "$CACHE"
+    (
+        flock 9
+        [ ! -d "$folder" ] || exit 0
+        say "$2: $folder"
+        rm -rf "$CACHE/$1".new # of one that was interrupted
+        mkdir "$CACHE/$1".new
+        if ! "$3" "$CACHE/$1.new" >"$CACHE/$1.log" 2>&1 9>&-; then
+            tail -n 20 "$CACHE/$1.log" >&2
+            rm -rf "$CACHE/$1".new
+            exit 1
         fi
-        rm -f "$work.log"
-        mv -T "$work" "$root"
+        mv -T "$CACHE/$1".new "$folder"
+    ) 9>>"$CACHE/lock" || die "cannot make $folder; the whole log is $CACHE/$1.log"
+    echo "$folder"
+}
+
+# unpack FOLDER PACKAGES: with commas between them. apt-get works in the folder only.
+unpack() {
+    local site pins
+    local -a options=() suites
+    site=$(mirror) || return 1
+    suites=("deb $site $RELEASE main")
+    if [ -n "$BACKPORTS" ]; then
+        pins="Package: $BACKPORTS\nPin: release n=$RELEASE-backports\nPin-Priority: 900\n"
+        options=(--setup-hook="mkdir -p \"\$1/etc/apt/preferences.d\" && printf '$pins' >\"\$1/etc/apt/preferences.d/lab\"")
+        suites+=("deb $site $RELEASE-backports main")
     fi
-    echo "$root"
+    mmdebstrap --mode=root --variant=extract --architectures=amd64 --aptopt='APT::Install-Recommends "false"' \
+        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr "${options[@]}" --include="$2" "$RELEASE" "$1" "${suites[@]}"
 }
 
 # Unpacked, not installed: no maintainer script runs, so what they would have done and the hosts need is done here.
 make_root() {
-    local root=$1 site pins
-    site=$(mirror)
-    pins='Package: src:libvirt src:qemu src:seabios src:linux-signed-amd64\nPin: release n='$RELEASE'-backports\nPin-Priority: 900\n'
-    mmdebstrap --mode=root --variant=extract --architectures=amd64 --aptopt='APT::Install-Recommends "false"' \
-        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
-        --setup-hook="mkdir -p \"\$1/etc/apt/preferences.d\" && printf '$pins' > \"\$1/etc/apt/preferences.d/lab\"" \
-        --include="$(IFS=,; echo "${ROOT_PACKAGES[*]}")" \
-        "$RELEASE" "$root" "deb $site $RELEASE main" "deb $site $RELEASE-backports main" || return 1
-
+    local root=$1
+    unpack "$root" "$(IFS=,; echo "${ROOT_PACKAGES[*]}")" || return 1
     cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd" || return 1
     cp "$root/usr/share/base-passwd/group.master" "$root/etc/group" || return 1
     printf 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin\n' >>"$root/etc/passwd"
@@ -74,38 +93,13 @@ make_root() {
     mkdir -p "$root"/{old,shared,var/lib/lxcfs,etc/libvirt/hooks}
     rm -rf "$root/etc/libvirt/qemu/networks"
     mkdir -p "$root/etc/libvirt/qemu/networks"
-    chroot "$root" ldconfig
-    chroot "$root" libvirtd --version
-    chroot "$root" qemu-system-x86_64 --version
-}
-
-# image_guest: prints a folder with vmlinuz and initrd; makes it if it is not in the cache.
-image_guest() {
-    local guest work
-    guest=$CACHE/guest-$(image_hash)
-    if [ ! -d "$guest" ]; then
-        say "making the guest in $guest (once)"
-        mkdir -p "$CACHE"
-        work=$(mktemp -d "$CACHE/guest.XXXXXX")
-        if ! make_guest "$work" >"$work.log" 2>&1; then
-            tail -n 20 "$work.log" >&2
-            rm -rf "$work" "$work.log"
-            die "cannot make the guest"
-        fi
-        rm -f "$work.log"
-        mv -T "$work" "$guest"
-    fi
-    echo "$guest"
+    chroot "$root" ldconfig && chroot "$root" libvirtd --version && chroot "$root" qemu-system-x86_64 --version
 }
 
 # Debian's cloud kernel, unpacked, and our init with the modules that it loads.
 make_guest() {
-    local work=$1 site module file
-    site=$(mirror)
-    mmdebstrap --mode=root --variant=extract --architectures=amd64 --aptopt='APT::Install-Recommends "false"' \
-        --setup-hook="mkdir -p \"\$1/etc/apt/preferences.d\" && printf 'Package: *\nPin: release n=$RELEASE-backports\nPin-Priority: 900\n' > \"\$1/etc/apt/preferences.d/lab\"" \
-        --include='?exact-name(linux-image-cloud-amd64)' \
-        "$RELEASE" "$work/kernel" "deb $site $RELEASE main" "deb $site $RELEASE-backports main" || return 1
+    local work=$1 module file
+    unpack "$work/kernel" '?exact-name(linux-image-cloud-amd64)' || return 1
     cp "$work"/kernel/boot/vmlinuz-* "$work/vmlinuz" || return 1
     mkdir -p "$work/initrd/modules"
     for module in "${GUEST_MODULES[@]}"; do
