@@ -186,6 +186,15 @@ make_move(const BalanceOptions *options, const LbState *state, const LbCandidate
 
         fprintf(stderr, "gantry balance: %s\n", message);
     }
+    if (outcome->result.autostart_lost) {
+        g_autofree char *name = gantry_printable(vm->name);
+        g_autofree char *host = gantry_printable(target->name);
+
+        fprintf(stderr,
+                _("gantry balance: domain '%1$s' does not start with host %2$s any more: run "
+                  "virsh autostart there\n"),
+                name, host);
+    }
     return outcome;
 }
 

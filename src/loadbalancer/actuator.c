@@ -34,6 +34,7 @@ typedef struct {
     char *name;
     char *target_uri;
     guint max_downtime_msec;
+    int autostart; /* at the source; known when the migration is done */
 } Job;
 
 /* What a question about the domain finds; shared as well. */
@@ -60,6 +61,8 @@ job_release(gpointer data)
 {
     g_atomic_rc_box_release_full(data, job_clear);
 }
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Job, job_release)
 
 static void
 answer_clear(gpointer data)
@@ -88,6 +91,11 @@ migrate(virConnectPtr virt, gpointer data, GError **error)
     }
     if (virDomainIsPersistent(domain) == 1) {
         flags |= VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE;
+        if (virDomainGetAutostart(domain, &job->autostart) < 0) {
+            gantry_virt_set_error(error, _("cannot ask whether domain '%s' starts with its host"),
+                                  job->name);
+            return FALSE;
+        }
     }
     if (job->max_downtime_msec != 0 &&
         virDomainMigrateSetMaxDowntime(domain, job->max_downtime_msec, 0) < 0) {
@@ -196,6 +204,20 @@ ask_outcome(virConnectPtr virt, gpointer data, GError **error)
         answer->result.total_msec = stat_value(&params, VIR_DOMAIN_JOB_TIME_ELAPSED);
         answer->result.downtime_msec = stat_value(&params, VIR_DOMAIN_JOB_DOWNTIME);
         answer->result.sent_bytes = stat_value(&params, VIR_DOMAIN_JOB_MEMORY_PROCESSED);
+    }
+    return TRUE;
+}
+
+/* libvirt's migration takes the definition along, but not this flag. */
+static gboolean
+set_autostart(virConnectPtr virt, gpointer data, GError **error)
+{
+    Answer *answer = data;
+    g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
+
+    if (!domain || virDomainSetAutostart(domain, TRUE) < 0) {
+        gantry_virt_set_error(error, _("cannot set autostart"));
+        return FALSE;
     }
     return TRUE;
 }
@@ -328,7 +350,7 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
     g_autoptr(GError) failure = NULL;
     g_autoptr(Answer) at_target = NULL;
     const char *why_cancelled = NULL;
-    Job *job = g_atomic_rc_box_new0(Job);
+    g_autoptr(Job) job = g_atomic_rc_box_new0(Job);
     GantryVirtCall *call;
     gboolean done;
     LbPlace place;
@@ -337,12 +359,17 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
     job->name = g_strdup(move->name);
     job->target_uri = g_strdup(move->target_uri);
     job->max_downtime_msec = move->max_downtime_msec;
-    call =
-        gantry_virt_call_start(source, migrate, job, job_release, move->timeout_msec + CANCEL_MSEC);
+    call = gantry_virt_call_start(source, migrate, g_atomic_rc_box_acquire(job), job_release,
+                                  move->timeout_msec + CANCEL_MSEC);
     done = wait_for_migration(move, call, beside, watcher, data, &why_cancelled, &failure);
     place = find_place(beside, target, move->uuid, &at_target);
     if (done && place == LB_PLACE_TARGET) {
         *ret_result = at_target->result;
+        if (job->autostart) {
+            g_autoptr(Answer) set = ask(target, set_autostart, move->uuid, NULL);
+
+            ret_result->autostart_lost = set == NULL;
+        }
         return TRUE;
     }
     if (done) {

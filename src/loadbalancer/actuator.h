@@ -29,7 +29,8 @@ typedef struct {
 typedef struct {
     guint64 total_msec;
     guint64 downtime_msec;
-    guint64 sent_bytes; /* over the wire */
+    guint64 sent_bytes;      /* over the wire */
+    gboolean autostart_lost; /* it had it at the source; the target did not take it */
 } LbMoveResult;
 
 typedef struct {
@@ -49,7 +50,7 @@ typedef struct {
  * lb_move:
  *
  * Migrates a running domain live and peer-to-peer, and sees that it runs at the target and only
- * there. A persistent domain's definition goes with it.
+ * there. A persistent domain's definition and autostart go with it.
  *
  * If the caller dies meanwhile, libvirt completes the migration or cancels it by itself.
  *
