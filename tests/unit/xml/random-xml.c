@@ -65,16 +65,14 @@ random_xml_free(RandomXml *xml)
     g_free(xml);
 }
 
+/* Of the text so far; what was counted before is not looked at again. */
 static int
-count_lines(const char *text)
+count_lines(RandomXml *xml)
 {
-    int line = 1;
-
-    while ((text = strchr(text, '\n'))) {
-        text++;
-        line++;
+    for (; xml->counted < xml->text->len; xml->counted++) {
+        xml->lines += xml->text->str[xml->counted] == '\n';
     }
-    return line;
+    return xml->lines + 1;
 }
 
 static void
@@ -146,7 +144,7 @@ static void
 add_element(RandomXml *xml, GRand *random, guint depth, gsize wanted_bytes)
 {
     const char *name = PICK(random, names);
-    RandomElement element = {.start = xml->text->len, .line = count_lines(xml->text->str)};
+    RandomElement element = {.start = xml->text->len, .line = count_lines(xml)};
     guint index = xml->elements->len;
 
     g_array_append_val(xml->elements, element);

@@ -14,6 +14,8 @@ typedef struct {
 typedef struct {
     GString *text;
     GArray *elements; /* of RandomElement */
+    gsize counted;    /* generator's: newlines are counted up to here */
+    int lines;
 } RandomXml;
 
 /**
