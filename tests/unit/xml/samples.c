@@ -67,6 +67,17 @@ add_repeated(GPtrArray *texts, const char *head, const char *part, guint times)
 }
 
 static void
+add_names(GPtrArray *texts, guint count)
+{
+    GString *text = g_string_new("n0");
+
+    for (guint i = 1; i < count; i++) {
+        g_string_append_printf(text, ",n%u", i);
+    }
+    g_ptr_array_add(texts, g_string_free(text, FALSE));
+}
+
+static void
 add_limits(const GantryField *field, GPtrArray *valid, GPtrArray *invalid, GPtrArray *beyond)
 {
     switch (field->type) {
@@ -90,7 +101,8 @@ add_limits(const GantryField *field, GPtrArray *valid, GPtrArray *invalid, GPtrA
         add_repeated(invalid, "", "n", 65);
         break;
     case GANTRY_FIELD_NAMES:
-        add_repeated(invalid, "n", ",n", 64);
+        add_names(valid, 64);
+        add_names(invalid, 65);
         add_repeated(invalid, "vda,", "n", 65);
         break;
     case GANTRY_FIELD_TEXT:
