@@ -43,6 +43,7 @@
 
 enum {
     FIRST_BYTES = 64 * 1024,
+    PIPE_BYTES = 1024 * 1024,        /* what an unprivileged process may ask for */
     MAX_BYTES = 4 * 1024 * 1024,     /* the engine's limit */
     MAX_SEARCHED = 64 * 1024 * 1024, /* where we give up looking for settings */
 };
@@ -186,7 +187,7 @@ read_stdin(Front *front, char *problem, size_t size)
     problem[0] = '\0';
     while (got > 0 && front->length <= MAX_BYTES) {
         if (front->length == room) {
-            size_t more = room ? room * 2 : FIRST_BYTES;
+            size_t more = room ? MAX_BYTES + 1 : FIRST_BYTES;
             char *grown = realloc(front->xml, more);
 
             if (!grown) {
@@ -195,6 +196,10 @@ read_stdin(Front *front, char *problem, size_t size)
             }
             front->xml = grown;
             room = more;
+            if (room > FIRST_BYTES) {
+                /* A large domain: let libvirtd write it in few turns. Not a pipe? No matter. */
+                fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES);
+            }
         }
         do {
             got = read(STDIN_FILENO, front->xml + front->length, room - front->length);
