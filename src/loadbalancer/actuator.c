@@ -25,6 +25,7 @@
 #define POLL_MSEC   250
 #define ASK_MSEC    10000 /* for a question beside the migration */
 #define CANCEL_MSEC 45000 /* for a cancelled migration to end */
+#define SEE_MSEC    60000 /* for a libvirtd to come back, when it has to be asked for the place */
 
 G_DEFINE_QUARK(lb - move - error - quark, lb_move_error)
 
@@ -270,13 +271,13 @@ lb_judge_place(const LbSight *source, const LbSight *target, const LbSight *sour
     return target->running ? LB_PLACE_TARGET : LB_PLACE_NEITHER;
 }
 
+/* @patience_msec: for a libvirtd to be back, whose restart may have ended the migration */
 static LbSight
-look(GantryVirtConn *conn, const char *uuid, Answer **ret_answer)
+look(GantryVirtConn *conn, guint patience_msec, const char *uuid, Answer **ret_answer)
 {
     LbSight sight = {0};
 
-    /* A libvirtd that was restarted, which ends a migration, is back soon. */
-    gantry_virt_conn_wait_up(conn, ASK_MSEC);
+    gantry_virt_conn_wait_up(conn, patience_msec);
     *ret_answer = ask(conn, ask_outcome, uuid, NULL);
     if (*ret_answer) {
         sight.seen = TRUE;
@@ -293,13 +294,14 @@ find_place(GantryVirtConn *source, GantryVirtConn *target, const char *uuid, Ans
     g_autoptr(Answer) before = NULL;
     g_autoptr(Answer) at_target = NULL;
     g_autoptr(Answer) after = NULL;
-    LbSight source_sight = look(source, uuid, &before);
-    LbSight target_sight = look(target, uuid, &at_target);
+    LbSight source_sight = look(source, SEE_MSEC, uuid, &before);
+    LbSight target_sight =
+        look(target, source_sight.running ? ASK_MSEC : SEE_MSEC, uuid, &at_target);
     LbSight source_again = source_sight;
     LbPlace place;
 
     if (target_sight.running) {
-        source_again = look(source, uuid, &after); /* it may have left since */
+        source_again = look(source, SEE_MSEC, uuid, &after); /* it may have left since */
     }
     place = lb_judge_place(&source_sight, &target_sight, &source_again);
     if (place == LB_PLACE_TARGET) {
@@ -362,6 +364,11 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
     call = gantry_virt_call_start(source, migrate, g_atomic_rc_box_acquire(job), job_release,
                                   move->timeout_msec + CANCEL_MSEC);
     done = wait_for_migration(move, call, beside, watcher, data, &why_cancelled, &failure);
+    if (g_error_matches(failure, GANTRY_ERROR, GANTRY_ERROR_UNAVAILABLE)) {
+        g_set_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_STAYED,
+                    _("%s; the migration was not begun"), failure->message);
+        return FALSE;
+    }
     place = find_place(beside, target, move->uuid, &at_target);
     if (done && place == LB_PLACE_TARGET) {
         *ret_result = at_target->result;

@@ -20,9 +20,9 @@ test_unreachable_source(void)
     silent_server_free(server); /* nobody listens there now */
     move.source_uri = move.target_uri = uri;
     g_assert_false(lb_move(&move, &nobody, NULL, &result, &error));
-    g_assert_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_UNCLEAR);
+    g_assert_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_STAYED);
     g_assert_nonnull(g_strstr_len(error->message, -1, "refused"));
-    g_assert_nonnull(g_strstr_len(error->message, -1, "could not be seen"));
+    g_assert_nonnull(g_strstr_len(error->message, -1, "was not begun"));
     g_assert_cmpuint(result.total_msec, ==, 77);
 }
 
