@@ -281,7 +281,7 @@ add_host(const HostEntry *entry, LbState *state, const GantryExtension *const *e
     g_autoptr(GError) error = NULL;
 
     close_if_local(host, entry->uri);
-    if (!entry->previous) {
+    if (!entry->previous || !entry->last) {
         host->status = LB_HOST_UNREACHABLE;
         host->status_reason = g_strdup(entry->failure ? entry->failure : _("not measured yet"));
         return;

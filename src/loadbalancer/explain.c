@@ -75,25 +75,15 @@ lb_verdict_explain(const LbPlan *plan, const LbState *state, const LbPolicy *pol
     }
 }
 
-char *
-lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const LbPolicy *policy)
+/* The reasons that are about a target, which such a candidate has. */
+static char *
+explain_target(const LbCandidate *candidate, const LbState *state, const LbPolicy *policy)
 {
-    const LbHost *source = lb_state_host(state, candidate->source);
-    const LbHost *target =
-        candidate->target == LB_NO_HOST ? NULL : lb_state_host(state, candidate->target);
-    const LbVm *vm = lb_host_vm(source, candidate->vm);
-    g_autofree char *from = host_name(state, candidate->source);
+    const LbHost *target = lb_state_host(state, candidate->target);
+    const LbVm *vm = lb_host_vm(lb_state_host(state, candidate->source), candidate->vm);
     g_autofree char *to = host_name(state, candidate->target);
-    g_autofree char *other = host_name(state, candidate->other);
-    g_autofree char *group = gantry_printable(vm->group ? vm->group : "");
-    g_autofree char *wrong = gantry_printable(vm->settings_error ? vm->settings_error : "");
 
     switch (candidate->reason) {
-    case LB_REASON_CHOSEN:
-    case LB_REASON_FEASIBLE:
-        return g_strdup_printf(_("then %1$s has %2$.1f %% and %3$s %4$.1f %%"), from,
-                               percent(candidate->source_after), to,
-                               percent(candidate->target_after));
     case LB_REASON_TARGET_STALE:
         return g_strdup_printf(_("the numbers of %1$s are old: %2$s"), to,
                                target->status_reason ? target->status_reason : "");
@@ -112,6 +102,28 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
             _("%1$s has %2$.0f MiB available; %3$.0f are needed and %4$.0f stay in reserve"), to,
             mib(target->memory_available_bytes), mib(vm->memory_bytes),
             mib(policy->memory_reserve_bytes));
+    default:
+        return g_strdup(lb_reason_name(candidate->reason));
+    }
+}
+
+char *
+lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const LbPolicy *policy)
+{
+    const LbHost *source = lb_state_host(state, candidate->source);
+    const LbVm *vm = lb_host_vm(source, candidate->vm);
+    g_autofree char *from = host_name(state, candidate->source);
+    g_autofree char *to = host_name(state, candidate->target);
+    g_autofree char *other = host_name(state, candidate->other);
+    g_autofree char *group = gantry_printable(vm->group ? vm->group : "");
+    g_autofree char *wrong = gantry_printable(vm->settings_error ? vm->settings_error : "");
+
+    switch (candidate->reason) {
+    case LB_REASON_CHOSEN:
+    case LB_REASON_FEASIBLE:
+        return g_strdup_printf(_("then %1$s has %2$.1f %% and %3$s %4$.1f %%"), from,
+                               percent(candidate->source_after), to,
+                               percent(candidate->target_after));
     case LB_REASON_AFFINITY:
         return g_strdup_printf(_("its group '%1$s' stays together, and has a VM on %2$s"), group,
                                other);
@@ -138,6 +150,6 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
         return g_strdup_printf(_("without it %1$s still has %2$.1f %%, not below %3$.0f %%"), from,
                                percent(candidate->source_after), percent(policy->threshold));
     default:
-        return g_strdup(lb_reason_name(candidate->reason));
+        return explain_target(candidate, state, policy);
     }
 }
