@@ -266,8 +266,8 @@ test_elsewhere(void)
         ROOT("<balance/>"),
         ROOT("<balance xmlns='urn:gantryx'/>"),
         ROOT("<!-- <balance xmlns='urn:gantry:balance:1'/> -->"),
-        "<domain><metadata xmlns='urn:o'><balance "
-        "xmlns='urn:gantry:balance:1'/></metadata></domain>",
+        ("<domain><metadata xmlns='urn:o'><balance "
+         "xmlns='urn:gantry:balance:1'/></metadata></domain>"),
     };
     const GantryExtension *balance = gantry_extension_by_feature(gantry_extensions, "balance");
 
