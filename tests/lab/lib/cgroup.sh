@@ -31,15 +31,18 @@ cgroup_folders() {
     fi
 }
 
+# With v2, the root must hand its controllers down; on systemd's machines it mostly does.
+cgroup_prepare() {
+    local controller
+    ! cgroup_is_v1 || return 0
+    for controller in cpuset cpu io memory pids; do
+        echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control || die "cgroup v2 of this machine has no controller '$controller' to give to the hosts"
+    done
+}
+
 # cgroup_make HOST CPU
 cgroup_make() {
     local folder
-    if ! cgroup_is_v1; then
-        # The root's controllers must be handed down to its children; on systemd's machines they mostly are.
-        for controller in cpuset cpu io memory pids; do
-            echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
-        done
-    fi
     for folder in $(cgroup_folders "$1"); do
         mkdir -p "$folder"
         # A host is a machine of its own: what else runs on this one should take little of its CPU.
@@ -53,7 +56,30 @@ cgroup_make() {
     done
 }
 
-# Moves this shell in; what it starts is in there, too. With v2 a running host has its processes in a leaf, see host-init.
+# cgroup_settle HOST: once the host has its cgroup namespace. With v2, a group that has processes cannot hand controllers down, so they move to a leaf, and libvirt
+# finds a "/" in which it can make groups for its guests.
+cgroup_settle() {
+    local folder
+    ! cgroup_is_v1 || return 0
+    folder=$(cgroup_folders "$1")
+    mkdir "$folder/init"
+    wait_until 10 "host $1 to move into the leaf of its cgroup" cgroup_move_to_leaf "$folder"
+}
+
+# It may fail while the host's first process starts others.
+cgroup_move_to_leaf() {
+    local pid controller
+    local -a controllers
+    for pid in $(cat "$1/cgroup.procs"); do
+        echo "$pid" >"$1/init/cgroup.procs"
+    done
+    read -ra controllers <"$1/cgroup.controllers"
+    for controller in "${controllers[@]}"; do
+        echo "+$controller" >"$1/cgroup.subtree_control" || return 1
+    done
+} 2>/dev/null
+
+# Moves this shell in; what it starts is in there, too.
 cgroup_enter() {
     local folder
     for folder in $(cgroup_folders "$1"); do

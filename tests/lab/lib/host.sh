@@ -63,6 +63,7 @@ lab_up() {
     gcc -O2 -Wall -Wextra "$LAB_DIR/tools/mount-push.c" -o "$STATE/mount-push"
 
     start_switch
+    cgroup_prepare # lxcfs looks what there is when it starts
     start_lxcfs "$root"
     for host in $hosts; do
         configure_host "$host" "$root" "$build"
@@ -175,6 +176,7 @@ boot_host() {
     nsenter --target "$switch" --net ip link set "port-$host" master switch up
     wait_until 10 "host $host to move into its root" host_is_in_root "$pid"
     push_load_view "$host"
+    cgroup_settle "$host"
     touch "/proc/$pid/root/run/gantry-lab-go"
 }
 
