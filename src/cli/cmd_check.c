@@ -16,9 +16,11 @@
 #include "cli/daemon.h"
 #include "cli/domain.h"
 #include "cli/finding.h"
+#include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/i18n.h"
+#include "common/host/procfs.h"
 #include "common/virt/connection.h"
 #include "extensions/extensions.h"
 #include "gantry-config.h"
@@ -102,19 +104,22 @@ static void
 check_hook_seen(Check *check)
 {
     g_autofree char *pid = NULL;
-    g_autofree char *folder = NULL;
-    struct stat daemon, hooks;
+    guint64 number;
+    g_autoptr(GantryHost) host = gantry_host_open("/", NULL);
+    struct stat hooks;
+    gint64 started;
 
     pid = gantry_file_read(AT_FDCWD, "/run/libvirtd.pid", 64, NULL, NULL);
     if (!pid) {
         pid = gantry_file_read(AT_FDCWD, "/run/virtqemud.pid", 64, NULL, NULL);
     }
-    folder = pid ? g_strdup_printf("/proc/%s", g_strstrip(pid)) : NULL;
-    if (!folder || stat(folder, &daemon) != 0 || stat(GANTRY_HOOKDIR "/qemu.d", &hooks) != 0) {
+    if (!host || !pid || !gantry_parse_uint(g_strstrip(pid), 1, G_MAXINT, &number, NULL) ||
+        !gantry_host_process_start(host, (pid_t)number, &started, NULL) ||
+        lstat(GANTRY_HOOKDIR "/qemu.d/" OUR_HOOK, &hooks) != 0) {
         cli_findings_add(check->findings, "hook-seen", CLI_FINDING_NOTE, NULL,
                          _("no libvirt daemon runs on this host, so whether it knows the hook "
                            "cannot be seen"));
-    } else if (daemon.st_ctim.tv_sec < hooks.st_ctim.tv_sec) {
+    } else if (started < hooks.st_ctim.tv_sec) {
         cli_findings_add(check->findings, "hook-seen", CLI_FINDING_WARN,
                          _("restart libvirtd (or send it SIGHUP); running domains are not touched"),
                          _("the libvirt daemon is older than the folder %s/qemu.d, so it may not "

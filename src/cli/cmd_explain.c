@@ -9,6 +9,7 @@
 
 #include "cli/domain.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 #include "extensions/extensions.h"
 #include "gantry-config.h"
 
@@ -77,14 +78,16 @@ print_setting(const GantrySetting *setting)
     } else if (setting->field->unit) {
         value = g_strdup_printf("%s %s", setting->value, setting->field->unit);
     } else {
-        value = g_strdup(setting->value);
+        value = gantry_printable(setting->value);
     }
     printf("  %-18s %-16s %s\n", setting->field->name, value,
            winner ? winner->origin : _("default"));
     for (guint i = 1; i < setting->origins->len; i++) {
         const GantryProvenance *loser = setting->origins->pdata[i];
 
-        printf(_("  %1$-18s overrules '%2$s' from %3$s\n"), "", loser->value, loser->origin);
+        g_autofree char *lost = gantry_printable(loser->value);
+
+        printf(_("  %1$-18s overrules '%2$s' from %3$s\n"), "", lost, loser->origin);
     }
 }
 
@@ -108,12 +111,15 @@ print_feature(const GantryFeatureSettings *feature)
 static void
 print_text(const GantryDomainIdentity *identity, const GantrySettings *settings, gboolean all)
 {
+    g_autofree char *name = gantry_printable(identity->name);
     gboolean any = FALSE;
 
-    printf(_("Domain %1$s (%2$s)\n"), identity->name, identity->uuid);
+    printf(_("Domain %1$s (%2$s)\n"), name, identity->uuid);
     if (identity->nova) {
-        printf(_("Nova instance, flavor '%1$s', project %2$s\n"), identity->flavor,
-               identity->project);
+        g_autofree char *flavor = gantry_printable(identity->flavor);
+        g_autofree char *project = gantry_printable(identity->project);
+
+        printf(_("Nova instance, flavor '%1$s', project %2$s\n"), flavor, project);
     }
     for (const GantryExtension *const *extension = gantry_extensions; *extension; extension++) {
         const GantryFeatureSettings *feature = gantry_settings_get(settings, (*extension)->feature);

@@ -9,6 +9,7 @@
 #include "cli/daemon.h"
 #include "cli/domain.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 #include "extensions/extensions.h"
 #include "gantry-config.h"
 
@@ -111,10 +112,13 @@ print_text(const GPtrArray *rows, const GPtrArray *daemons)
     }
     for (guint i = 0; i < rows->len; i++) {
         const Row *row = rows->pdata[i];
+        g_autofree char *name = gantry_printable(row->domain->name);
 
-        printf("%-24s %-14s ", row->domain->name, _(row->domain->state));
+        printf("%-24s %-14s ", name, _(row->domain->state));
         if (row->error) {
-            printf(_("wrong settings: %s\n"), row->error);
+            g_autofree char *message = gantry_one_line(row->error);
+
+            printf(_("wrong settings: %s\n"), message);
             continue;
         }
         for (guint k = 0; k < row->features->len; k++) {

@@ -96,20 +96,20 @@ read_domain(virDomainPtr handle, GError **error)
     return domain;
 }
 
-/* By name, uuid or id, in this order, as virsh does. */
+/* By id, uuid or name, in this order, as virsh does. */
 static virDomainPtr
 look_up(virConnectPtr virt, const char *name)
 {
-    virDomainPtr handle = virDomainLookupByName(virt, name);
+    virDomainPtr handle = NULL;
     guint64 id;
 
+    if (gantry_parse_uint(name, 0, G_MAXINT, &id, NULL)) {
+        handle = virDomainLookupByID(virt, (int)id);
+    }
     if (!handle && g_uuid_string_is_valid(name)) {
         handle = virDomainLookupByUUIDString(virt, name);
     }
-    if (!handle && gantry_parse_uint(name, 1, G_MAXINT, &id, NULL)) {
-        handle = virDomainLookupByID(virt, (int)id);
-    }
-    return handle;
+    return handle ? handle : virDomainLookupByName(virt, name);
 }
 
 static gboolean

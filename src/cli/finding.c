@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "common/base/i18n.h"
+#include "common/base/text.h"
 
 static const struct {
     const char *name;  /* in JSON */
@@ -70,9 +71,10 @@ cli_findings_print(const GPtrArray *findings)
 
     for (guint i = 0; i < findings->len; i++) {
         const CliFinding *finding = findings->pdata[i];
+        g_autofree char *text = gantry_one_line(finding->text);
 
         printf("%s%-8s%s %s\n", fancy ? severities[finding->severity].colour : "",
-               _(severities[finding->severity].label), fancy ? "\033[0m" : "", finding->text);
+               _(severities[finding->severity].label), fancy ? "\033[0m" : "", text);
         if (finding->remedy) {
             printf("%8s -> %s\n", "", finding->remedy);
         }

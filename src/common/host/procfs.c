@@ -14,6 +14,7 @@
 #define N_TIMES        (sizeof(GantryCpuTimes) / sizeof(guint64))
 #define N_TIMES_MIN    4 /* kernels before 2.6 wrote no more; later ones only added */
 #define TIME_MAX_USEC  (G_MAXUINT64 / 16) /* their sum still fits */
+#define START_FIELD    20 /* field 22 of proc(5), counted from the space behind the name */
 #define KIB_MAX        (G_MAXUINT64 / 1024)
 
 static gboolean parse_stat_line(const char *line, GantryProcStat *stat, GError **error);
@@ -100,6 +101,32 @@ gantry_host_meminfo(const GantryHost *host, GantryMeminfo *ret_meminfo, GError *
         return FALSE;
     }
     *ret_meminfo = meminfo;
+    return TRUE;
+}
+
+gboolean
+gantry_host_process_start(const GantryHost *host, pid_t pid, gint64 *ret_time_sec, GError **error)
+{
+    g_autofree char *text =
+        gantry_host_read(host, GANTRY_HOST_FILE_MAX_BYTES, error, "proc/%d/stat", (int)pid);
+    g_auto(GantryProcStat) stat = {0};
+    g_auto(GStrv) fields = NULL;
+    const char *after_name;
+    guint64 ticks;
+
+    if (!text || !gantry_host_proc_stat(host, &stat, error)) {
+        return FALSE;
+    }
+    /* The name, in parentheses, may hold anything, also parentheses and spaces. */
+    after_name = strrchr(text, ')');
+    fields = g_strsplit(after_name ? after_name + 1 : "", " ", -1);
+    if (g_strv_length(fields) <= START_FIELD ||
+        !g_ascii_string_to_unsigned(fields[START_FIELD], 10, 0, G_MAXINT64, &ticks, NULL)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("proc/%d/stat is not as the kernel writes it"), (int)pid);
+        return FALSE;
+    }
+    *ret_time_sec = (gint64)(stat.boot_time_sec + ticks / (guint64)sysconf(_SC_CLK_TCK));
     return TRUE;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include "common/host/host.h"
 
 /* A line of /proc/stat. Guest time is also counted in user, and guest_nice in nice. */
@@ -53,3 +55,8 @@ typedef struct {
 
 /* /proc/meminfo. */
 gboolean gantry_host_meminfo(const GantryHost *host, GantryMeminfo *ret_meminfo, GError **error);
+
+/* When a process was started, in seconds since 1970: to a second, for it is counted from the boot
+ * time. GANTRY_ERROR_NOT_FOUND: there is no such process. */
+gboolean gantry_host_process_start(const GantryHost *host, pid_t pid, gint64 *ret_time_sec,
+                                   GError **error);

@@ -31,14 +31,25 @@ cgroup_folders() {
     fi
 }
 
-# With v2, the root must hand its controllers down; on systemd's machines it mostly does.
+# With v2, the root must hand its controllers down; on systemd's machines it mostly does. What we had to add is written down, for cgroup_give_back().
 cgroup_prepare() {
-    local controller
+    local control=/sys/fs/cgroup/cgroup.subtree_control controller
     ! cgroup_is_v1 || return 0
     for controller in cpuset cpu io memory pids; do
-        echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control || die "cgroup v2 of this machine has no controller '$controller' to give to the hosts"
+        ! grep -qw "$controller" $control || continue
+        echo "+$controller" >$control || die "cgroup v2 of this machine has no controller '$controller' to give to the hosts"
+        echo "$controller" >>"$STATE/controllers"
     done
 }
+
+# A controller that somebody else has come to use meanwhile cannot be taken back, and stays.
+cgroup_give_back() {
+    local controller
+    [ -f "$STATE/controllers" ] || return 0
+    while read -r controller; do
+        echo "-$controller" >/sys/fs/cgroup/cgroup.subtree_control || true
+    done <"$STATE/controllers"
+} 2>/dev/null
 
 # cgroup_make HOST CPU
 cgroup_make() {

@@ -46,12 +46,12 @@ lab_up() {
         *) die "up: unknown option '$1'" ;;
         esac
     done
-    for host in $hosts; do
-        [[ $host =~ ^[A-Za-z][A-Za-z0-9]*$ ]] || die "'$host' is no name for a host: letters and digits"
-    done
+    check_host_names $hosts
     root=$(image_root)
     image_guest >/dev/null
     lab_down quietly
+    # A lab that did not come up is of no use to anybody.
+    trap 'status=$?; lab_down quietly; exit $status' EXIT
     mkdir -p "$STATE/shared/boot"
     cp "$(image_guest)"/{vmlinuz,initrd.gz} "$STATE/shared/boot/"
     printf '%s\n' $hosts >"$STATE/hosts"
@@ -71,6 +71,21 @@ lab_up() {
     done
     for host in $hosts; do
         wait_until 60 "libvirtd on host $host" libvirtd_answers "$host" || { tail -n 5 "$STATE/$host"/upper/var/log/libvirt/* >&2; die "host $host did not come up"; }
+    done
+    trap - EXIT
+}
+
+check_host_names() {
+    local host names=" "
+    [ $# -gt 0 ] || die "--hosts takes at least one name"
+    for host; do
+        [[ $host =~ ^[A-Za-z][A-Za-z0-9]*$ ]] || die "'$host' is no name for a host: letters and digits"
+        # They are folders of $STATE, and DNS names.
+        case ${host,,} in
+        shared | lxcfs | switch | init) die "'$host' is no name for a host: the lab itself uses it" ;;
+        esac
+        [[ $names != *" ${host,,} "* ]] || die "two hosts have the name '$host' (capitals are not told apart)"
+        names+="${host,,} "
     done
 }
 
@@ -218,6 +233,7 @@ lab_down() {
     for host in $(lab_hosts) $(cgroup_hosts); do
         cgroup_remove "$host"
     done
+    cgroup_give_back
     rm -rf "$STATE"
     rmdir "$(dirname "$STATE")" 2>/dev/null || true
     [ "${1:-}" = quietly ] || say "lab '$LAB_NAME' is down"

@@ -165,6 +165,35 @@ test_bad_pressure(Tree *tree, gconstpointer data)
     }
 }
 
+static void
+test_process_start(Tree *tree, gconstpointer data)
+{
+    static const char *const bad[] = {
+        "7 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18",
+        "7 (x S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19",
+        "7 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 -19 20",
+        "",
+    };
+    g_autoptr(GError) error = NULL;
+    gint64 start;
+
+    scratch_write(tree->root, STAT, "cpu  1 2 3 4\nbtime 1700000000\n");
+    /* A process may choose its name. */
+    scratch_write(tree->root, "proc/7/stat",
+                  "7 (a) R 1 2 (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 1250 20\n");
+    g_assert_true(gantry_host_process_start(tree->host, 7, &start, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(start, ==, 1700000012);
+
+    g_assert_false(gantry_host_process_start(tree->host, 8, &start, &error));
+    assert_failed(&error, GANTRY_ERROR_NOT_FOUND, "proc/8/stat");
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        scratch_write(tree->root, "proc/7/stat", bad[i]);
+        g_assert_false(gantry_host_process_start(tree->host, 7, &start, &error));
+        assert_failed(&error, GANTRY_ERROR_INVALID, "proc/7/stat");
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -173,6 +202,7 @@ main(int argc, char **argv)
     TREE_TEST("/procfs/bad-stat", test_bad_stat);
     TREE_TEST("/procfs/meminfo", test_meminfo);
     TREE_TEST("/procfs/bad-meminfo", test_bad_meminfo);
+    TREE_TEST("/procfs/process-start", test_process_start);
     TREE_TEST("/pressure/read", test_pressure);
     TREE_TEST("/pressure/bad", test_bad_pressure);
     return g_test_run();
