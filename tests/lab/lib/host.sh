@@ -12,6 +12,7 @@ host_number() {
         [ "$host" = "$1" ] && { echo $number; return; }
         number=$((number + 1))
     done
+    [ -n "$(lab_hosts)" ] || die "lab '$LAB_NAME' is down"
     die "no host '$1' in lab '$LAB_NAME'; its hosts: $(lab_hosts | xargs)"
 }
 
