@@ -48,8 +48,8 @@ gantry_rpc_message_format(JsonBuilder *builder, GError **error)
     g_string_append_c(line, '\n');
     if (line->len > GANTRY_RPC_MAX_BYTES) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_LIMIT,
-                    _("a message of %1$" G_GSIZE_FORMAT " bytes is longer than the %2$d allowed"),
-                    line->len, GANTRY_RPC_MAX_BYTES);
+                    _("a message of %1$zu bytes is longer than the %2$d allowed"), line->len,
+                    GANTRY_RPC_MAX_BYTES);
         g_string_free(line, TRUE);
         return NULL;
     }
@@ -110,8 +110,7 @@ look_over(const char *text, gsize length, GError **error)
 
                 if (n == 0) {
                     g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
-                                _("not JSON: bad escape in a string at offset %" G_GSIZE_FORMAT),
-                                i);
+                                _("not JSON: bad escape in a string at offset %zu"), i);
                     return FALSE;
                 }
                 i += n - 1;
@@ -125,10 +124,9 @@ look_over(const char *text, gsize length, GError **error)
         }
         if (ended || (depth == 0 && c != '{') || !c ||
             !strchr("{}[]\",:+-.0123456789eEtrufalsn", c)) {
-            g_set_error(
-                error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
-                _("not one JSON object: unexpected byte 0x%1$02x at offset %2$" G_GSIZE_FORMAT),
-                (guchar)c, i);
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_PROTOCOL,
+                        _("not one JSON object: unexpected byte 0x%1$02x at offset %2$zu"),
+                        (guchar)c, i);
             return FALSE;
         }
         if (c == '"') {
