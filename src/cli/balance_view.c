@@ -24,40 +24,20 @@ cells(double fraction, int n)
     return g_string_free(text, FALSE);
 }
 
-/* Padded to @width columns of a terminal, which printf() cannot: it counts bytes. */
-static char *
-padded(const char *text, int width)
-{
-    GString *out = g_string_new(NULL);
-    int columns = 0;
-
-    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
-        gunichar c = g_utf8_get_char(at);
-        int own = g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
-
-        g_string_append_unichar(out, c);
-        columns += own;
-    }
-    for (; columns < width; columns++) {
-        g_string_append_c(out, ' ');
-    }
-    return g_string_free(out, FALSE);
-}
-
 void
 balance_view_hosts(const LbState *state, const LbPlan *plan, const LbPolicy *policy)
 {
-    g_autofree char *host_title = padded(_("HOST"), HOST_COLUMNS);
-    g_autofree char *load_title = padded(_("LOAD"), LOAD_CELLS + 9);
-    g_autofree char *cores_title = padded(_("CORES"), 6);
-    g_autofree char *vms_title = padded(_("VMS"), 6);
+    g_autofree char *host_title = cli_padded(_("HOST"), HOST_COLUMNS);
+    g_autofree char *load_title = cli_padded(_("LOAD"), LOAD_CELLS + 9);
+    g_autofree char *cores_title = cli_padded(_("CORES"), 6);
+    g_autofree char *vms_title = cli_padded(_("VMS"), 6);
 
     printf("%s %s %s %s %s\n", host_title, load_title, cores_title, vms_title, _("VERDICT"));
     for (guint i = 0; i < state->hosts->len; i++) {
         const LbHost *host = lb_state_host(state, i);
         const LbVerdict *verdict = &g_array_index(plan->verdicts, LbVerdict, i);
         g_autofree char *printable = gantry_printable(host->name);
-        g_autofree char *name = padded(printable, HOST_COLUMNS);
+        g_autofree char *name = cli_padded(printable, HOST_COLUMNS);
         g_autofree char *bar = cells(verdict->load, LOAD_CELLS);
         g_autofree char *text = lb_verdict_explain(plan, state, policy, i);
 

@@ -51,3 +51,7 @@ void cli_json_begin_array(JsonBuilder *builder, const char *member);
 
 /* True where stdout is a terminal that takes colours and cursor movement (TERM, NO_COLOR). */
 gboolean cli_is_fancy(void);
+
+/* (transfer full): @text with spaces up to @width columns of a terminal, which printf() cannot: it
+ * counts bytes. */
+char *cli_padded(const char *text, int width);

@@ -72,6 +72,7 @@ print_setting(const GantrySetting *setting)
 {
     const GantryProvenance *winner = setting->origins->len > 0 ? setting->origins->pdata[0] : NULL;
     g_autofree char *value = NULL;
+    g_autofree char *cell = NULL;
 
     if (!setting->value) {
         value = g_strdup(_("(not set)"));
@@ -80,8 +81,8 @@ print_setting(const GantrySetting *setting)
     } else {
         value = gantry_printable(setting->value);
     }
-    printf("  %-18s %-16s %s\n", setting->field->name, value,
-           winner ? winner->origin : _("default"));
+    cell = cli_padded(value, 16);
+    printf("  %-18s %s %s\n", setting->field->name, cell, winner ? winner->origin : _("default"));
     for (guint i = 1; i < setting->origins->len; i++) {
         const GantryProvenance *loser = setting->origins->pdata[i];
 

@@ -14,6 +14,8 @@
 #include "gantry-config.h"
 
 #define DAEMON_TIMEOUT_MSEC 1000
+#define NAME_COLUMNS        24
+#define STATE_COLUMNS       14
 
 typedef struct {
     char *connect;
@@ -102,19 +104,32 @@ make_row(const CliDomain *domain, const GantryPolicy *policy)
     return row;
 }
 
+/* The first two cells of a line about domains. */
+static void
+print_cells(const char *name, const char *state)
+{
+    g_autofree char *name_cell = cli_padded(name, NAME_COLUMNS);
+    g_autofree char *state_cell = cli_padded(state, STATE_COLUMNS);
+
+    printf("%s %s ", name_cell, state_cell);
+}
+
 static void
 print_text(const GPtrArray *rows, const GPtrArray *daemons)
 {
+    g_autofree char *daemon_title = NULL;
+
     if (rows->len == 0) {
         puts(_("No domain has Gantry settings."));
     } else {
-        printf("%-24s %-14s %s\n", _("DOMAIN"), _("STATE"), _("FEATURES"));
+        print_cells(_("DOMAIN"), _("STATE"));
+        puts(_("FEATURES"));
     }
     for (guint i = 0; i < rows->len; i++) {
         const Row *row = rows->pdata[i];
         g_autofree char *name = gantry_printable(row->domain->name);
 
-        printf("%-24s %-14s ", name, _(row->domain->state));
+        print_cells(name, _(row->domain->state));
         if (row->error) {
             g_autofree char *message = gantry_one_line(row->error);
 
@@ -126,11 +141,13 @@ print_text(const GPtrArray *rows, const GPtrArray *daemons)
         }
         puts(row->features->len == 0 ? "-" : "");
     }
-    printf("\n%-24s %s\n", _("DAEMON"), _("STATE"));
+    daemon_title = cli_padded(_("DAEMON"), NAME_COLUMNS);
+    printf("\n%s %s\n", daemon_title, _("STATE"));
     for (guint i = 0; i < daemons->len; i++) {
         const CliDaemon *daemon = daemons->pdata[i];
 
-        printf("%-24s %s\n", daemon->name, daemon->listening ? _("listening") : daemon->problem);
+        printf("%-*s %s\n", NAME_COLUMNS, daemon->name,
+               daemon->listening ? _("listening") : daemon->problem);
     }
 }
 

@@ -61,13 +61,13 @@ static const char *
 state_name(int state)
 {
     static const char *const names[] = {
-        [VIR_DOMAIN_NOSTATE] = "no state",       [VIR_DOMAIN_RUNNING] = "running",
-        [VIR_DOMAIN_BLOCKED] = "blocked",        [VIR_DOMAIN_PAUSED] = "paused",
-        [VIR_DOMAIN_SHUTDOWN] = "shutting down", [VIR_DOMAIN_SHUTOFF] = "shut off",
-        [VIR_DOMAIN_CRASHED] = "crashed",        [VIR_DOMAIN_PMSUSPENDED] = "suspended",
+        [VIR_DOMAIN_NOSTATE] = N_("no state"),       [VIR_DOMAIN_RUNNING] = N_("running"),
+        [VIR_DOMAIN_BLOCKED] = N_("blocked"),        [VIR_DOMAIN_PAUSED] = N_("paused"),
+        [VIR_DOMAIN_SHUTDOWN] = N_("shutting down"), [VIR_DOMAIN_SHUTOFF] = N_("shut off"),
+        [VIR_DOMAIN_CRASHED] = N_("crashed"),        [VIR_DOMAIN_PMSUSPENDED] = N_("suspended"),
     };
 
-    return state >= 0 && state < (int)G_N_ELEMENTS(names) ? names[state] : "unknown";
+    return state >= 0 && state < (int)G_N_ELEMENTS(names) ? names[state] : N_("unknown");
 }
 
 /* NULL with @error, or without one where the domain has vanished. */

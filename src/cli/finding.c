@@ -71,10 +71,11 @@ cli_findings_print(const GPtrArray *findings)
 
     for (guint i = 0; i < findings->len; i++) {
         const CliFinding *finding = findings->pdata[i];
+        g_autofree char *label = cli_padded(_(severities[finding->severity].label), 8);
         g_autofree char *text = gantry_one_line(finding->text);
 
-        printf("%s%-8s%s %s\n", fancy ? severities[finding->severity].colour : "",
-               _(severities[finding->severity].label), fancy ? "\033[0m" : "", text);
+        printf("%s%s%s %s\n", fancy ? severities[finding->severity].colour : "", label,
+               fancy ? "\033[0m" : "", text);
         if (finding->remedy) {
             printf("%8s -> %s\n", "", finding->remedy);
         }

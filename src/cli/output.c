@@ -54,3 +54,22 @@ cli_is_fancy(void)
 
     return isatty(STDOUT_FILENO) && term && !g_str_equal(term, "dumb") && !g_getenv("NO_COLOR");
 }
+
+char *
+cli_padded(const char *text, int width)
+{
+    GString *out = g_string_new(NULL);
+    int columns = 0;
+
+    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+        int own = g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
+
+        g_string_append_unichar(out, c);
+        columns += own;
+    }
+    for (; columns < width; columns++) {
+        g_string_append_c(out, ' ');
+    }
+    return g_string_free(out, FALSE);
+}
