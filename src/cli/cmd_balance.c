@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "cli/balance_view.h"
+#include "cli/domain.h"
 #include "common/base/i18n.h"
 #include "common/base/text.h"
 #include "extensions/extensions.h"
@@ -318,7 +319,7 @@ balance(const BalanceOptions *options)
     };
     int result;
 
-    policy = gantry_policy_load(options->policy_dir, gantry_extensions, &error);
+    policy = cli_policy_load(options->policy_dir, &error);
     if (!policy) {
         return cli_report_error("balance", &error, CLI_EXIT_USAGE);
     }

@@ -199,7 +199,7 @@ explain(const ExplainOptions *options, const char *domain)
     g_autoptr(GantrySettings) settings = NULL;
     g_auto(GantryDomainIdentity) identity = {0};
 
-    policy = gantry_policy_load(options->policy_dir, gantry_extensions, &error);
+    policy = cli_policy_load(options->policy_dir, &error);
     if (!policy) {
         return cli_report_error("explain", &error, CLI_EXIT_USAGE);
     }

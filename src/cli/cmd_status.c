@@ -198,7 +198,7 @@ status(const StatusOptions *options, const char *const *names)
     g_autoptr(GPtrArray) daemons = NULL;
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(row_free);
 
-    policy = gantry_policy_load(options->policy_dir, gantry_extensions, &error);
+    policy = cli_policy_load(options->policy_dir, &error);
     if (!policy) {
         return cli_report_error("status", &error, CLI_EXIT_USAGE);
     }

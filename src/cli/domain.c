@@ -12,6 +12,22 @@
 #include "common/base/file.h"
 #include "common/base/i18n.h"
 #include "common/virt/connection.h"
+#include "extensions/extensions.h"
+#include "gantry-config.h"
+
+GantryPolicy *
+cli_policy_load(const char *folder, GError **error)
+{
+    /* A host may do without policies; but what an operator names must be there, or a slip of the
+     * pen would silently drop all of them. */
+    if (!g_str_equal(folder, GANTRY_CONFDIR "/policy.d") &&
+        !g_file_test(folder, G_FILE_TEST_IS_DIR)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND,
+                    _("there is no folder '%s' of policy files"), folder);
+        return NULL;
+    }
+    return gantry_policy_load(folder, gantry_extensions, error);
+}
 
 GantryXml *
 cli_domain_from_file(const char *path, GError **error)

@@ -4,6 +4,16 @@
 #include "common/xml/settings.h"
 
 /**
+ * cli_policy_load:
+ * @folder: value of --policy-dir
+ *
+ * As gantry_policy_load(), but only the default folder may be missing: GANTRY_ERROR_NOT_FOUND.
+ *
+ * Returns: (transfer full): the policies, or NULL.
+ */
+GantryPolicy *cli_policy_load(const char *folder, GError **error);
+
+/**
  * cli_domain_from_file:
  * @path: a file with domain XML, or "-" for stdin
  *
