@@ -103,27 +103,30 @@ check_hook(Check *check)
 static void
 check_hook_seen(Check *check)
 {
-    g_autofree char *pid = NULL;
-    guint64 number;
     g_autoptr(GantryHost) host = gantry_host_open("/", NULL);
-    struct stat hooks;
+    g_autofree char *pid = NULL;
+    struct stat hook;
+    guint64 number;
     gint64 started;
+
+    if (lstat(GANTRY_HOOKDIR "/qemu.d/" OUR_HOOK, &hook) != 0) {
+        return; /* check_hook() tells */
+    }
 
     pid = gantry_file_read(AT_FDCWD, "/run/libvirtd.pid", 64, NULL, NULL);
     if (!pid) {
         pid = gantry_file_read(AT_FDCWD, "/run/virtqemud.pid", 64, NULL, NULL);
     }
     if (!host || !pid || !gantry_parse_uint(g_strstrip(pid), 1, G_MAXINT, &number, NULL) ||
-        !gantry_host_process_start(host, (pid_t)number, &started, NULL) ||
-        lstat(GANTRY_HOOKDIR "/qemu.d/" OUR_HOOK, &hooks) != 0) {
+        !gantry_host_process_start(host, (pid_t)number, &started, NULL)) {
         cli_findings_add(check->findings, "hook-seen", CLI_FINDING_NOTE, NULL,
                          _("no libvirt daemon runs on this host, so whether it knows the hook "
                            "cannot be seen"));
-    } else if (started < hooks.st_ctim.tv_sec) {
+    } else if (started < hook.st_ctim.tv_sec) {
         cli_findings_add(check->findings, "hook-seen", CLI_FINDING_WARN,
                          _("restart libvirtd (or send it SIGHUP); running domains are not touched"),
-                         _("the libvirt daemon is older than the folder %s/qemu.d, so it may not "
-                           "know the hook"),
+                         _("the libvirt daemon is older than the hook in %s/qemu.d, so it may not "
+                           "know it"),
                          GANTRY_HOOKDIR);
     } else {
         cli_findings_add(check->findings, "hook-seen", CLI_FINDING_OK, NULL,
