@@ -2,40 +2,60 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-summary.py JUNIT... - add up meson's JUnit reports.
 
-Names each failed and each skipped test, and ends with "N passed, N failed, N skipped". Exit status 1 if a test failed, if a
-skip gives no reason, if no test ran, or, with GANTRY_MUST_WORK=1 in the environment, if any test was skipped.
+Names each failed test, with what it said, and each skipped one, and ends with "N passed, N failed, N skipped". Exit status 1 if
+a test failed, if a skip gives no reason, if no test ran, or, with GANTRY_MUST_WORK=1 in the environment, if any test was skipped.
 """
 import os
+import re
 import sys
 import xml.etree.ElementTree as ET
 
 
+SAID_LINES = 12  # of each failed test: whoever reads only the end of a log sees why the first ones failed
+
+
+def said(output):
+    """Maps the number of each failed test of a TAP output to the diagnostics before its line."""
+    lines, failed = [], {}
+    for line in output.splitlines():
+        result = re.match(r'(not )?ok (\d+)', line)
+        if result is None:
+            lines.append(line)
+            continue
+        if result[1]:
+            failed[result[2]] = lines
+        lines = []
+    return failed
+
+
 def cases(paths):
-    """Yields (name, outcome, text) of each test case; a test that printed no TAP is one case itself."""
+    """Yields (name, outcome, text, diagnostics) of each test case; a test that printed no TAP is one case itself."""
     for path in paths:
         report = os.path.basename(path)[:-len('.xml')]
         if next(ET.parse(path).getroot().iter('testcase'), None) is None:
-            yield report, 'failed', 'the suite ran no test'
+            yield report, 'failed', 'the suite ran no test', []
         for suite in ET.parse(path).getroot().iter('testsuite'):
+            diagnostics = said(''.join(out.text or '' for out in suite.iter('system-out')))
             for case in suite.iter('testcase'):
                 name = f'{report}: {suite.get("name")}: {case.get("name")}'
                 for tag in ('failure', 'error', 'skipped'):
                     found = case.find(tag)
                     if found is not None:
-                        yield name, 'skipped' if tag == 'skipped' else 'failed', found.get('message') or ''
+                        number = case.get('name').split()[0]
+                        yield name, 'skipped' if tag == 'skipped' else 'failed', found.get('message') or '', diagnostics.get(number, [])
                         break
                 else:
-                    yield name, 'passed', ''
+                    yield name, 'passed', '', []
 
 
 def main(paths):
     must_work = os.environ.get('GANTRY_MUST_WORK') == '1'
     count = {'passed': 0, 'failed': 0, 'skipped': 0}
     bad = False
-    for name, outcome, text in cases(paths):
+    for name, outcome, text, diagnostics in cases(paths):
         count[outcome] += 1
         if outcome == 'failed':
-            print(f'FAILED   {name} {text}')
+            print(f'FAILED   {name} {text}', *diagnostics[-SAID_LINES:], sep='\n         ')
         elif outcome == 'skipped':
             print(f'SKIPPED  {name}: {text or "no reason given"}')
             bad = bad or must_work or not text

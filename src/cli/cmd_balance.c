@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli/balance_view.h"
 #include "cli/domain.h"
@@ -269,22 +271,24 @@ print_json(const LbState *state, const LbPlan *plan, const LbPolicy *policy, GPt
     cli_print_json(json_builder_get_root(builder));
 }
 
-/* Names the hosts that could not be asked. */
+/* The exit status for hosts that could not be asked; @tell: they are named on stderr. */
 static int
-report_unreachable(const LbState *state)
+report_unreachable(const LbState *state, gboolean tell)
 {
     guint n_unreachable = 0;
 
     for (guint i = 0; i < state->hosts->len; i++) {
         const LbHost *host = lb_state_host(state, i);
 
-        if (host->status != LB_HOST_FRESH) {
+        if (host->status == LB_HOST_FRESH) {
+            continue;
+        }
+        n_unreachable++;
+        if (tell) {
             g_autofree char *name = gantry_printable(host->name);
-
             g_autofree char *reason = gantry_one_line(host->status_reason);
 
             fprintf(stderr, _("gantry balance: host %1$s: %2$s\n"), name, reason);
-            n_unreachable++;
         }
     }
     if (n_unreachable == 0) {
@@ -327,7 +331,8 @@ balance(const BalanceOptions *options)
     if (!state) {
         return cli_report_error("balance", &error, CLI_EXIT_USAGE);
     }
-    result = report_unreachable(state);
+    /* Whoever sees the table sees it there. */
+    result = report_unreachable(state, options->json || !isatty(STDOUT_FILENO));
     plan = lb_plan_new(state, &limits);
     if (!options->json) {
         balance_view_hosts(state, plan, &limits);
@@ -365,10 +370,12 @@ check_usage(const BalanceOptions *options, int argc, char **argv)
     for (char **a = options->hosts; *a; a++) {
         g_autofree char *scheme = g_uri_parse_scheme(*a);
 
-        if (!scheme) {
-            fprintf(stderr,
-                    _("gantry balance: '%s' is not a libvirt URI, as qemu+tls://host/system\n"),
-                    *a);
+        if (!scheme || strpbrk(*a, " \t")) {
+            fprintf(
+                stderr,
+                _("gantry balance: '%s' is not a libvirt URI, as qemu+tls://host/system (several: "
+                  "with commas between them)\n"),
+                *a);
             return FALSE;
         }
         for (char **b = options->hosts; b < a; b++) {

@@ -20,12 +20,14 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/i18n.h"
+#include "common/base/log.h"
 #include "common/host/procfs.h"
 #include "common/virt/connection.h"
 #include "extensions/extensions.h"
 #include "gantry-config.h"
 #include "libvirt_hooks/hook_config.h"
 #include "libvirt_hooks/host_config.h"
+#include "loadbalancer/collector.h"
 
 #define DAEMON_TIMEOUT_MSEC 1000
 #define OUR_HOOK            "50-gantry"
@@ -77,6 +79,20 @@ typedef struct {
     GPtrArray *findings;
     GantryPolicy *policy; /* NULL: could not be read */
 } Check;
+
+/* Hook, files and daemons are looked at here; libvirt may be elsewhere. */
+static void
+check_place(Check *check)
+{
+    g_autofree char *server = lb_uri_server(check->options->connect);
+
+    if (server) {
+        cli_findings_add(check->findings, "place", CLI_FINDING_NOTE, NULL,
+                         _("hook, files and daemons are those of this host; libvirt and the "
+                           "domains are those of %s"),
+                         server);
+    }
+}
 
 static void
 check_program(Check *check, const char *path, const char *what)
@@ -177,6 +193,27 @@ add_file_finding(Check *check, const char *name, const char *path, const GError 
     }
 }
 
+/* What the hook finds wrong with its log it can tell nobody. */
+static void
+check_log(const HookConfig *config, GError **error)
+{
+    g_autofree char *folder = NULL;
+
+    if (!gantry_log_levels_are_valid(config->log_levels, error)) {
+        g_prefix_error(error, "%s: [log] level: ", GANTRY_CONFDIR "/hook.conf");
+        return;
+    }
+    if (!config->log_file) {
+        return;
+    }
+    folder = g_path_get_dirname(config->log_file);
+    if (!g_path_is_absolute(config->log_file) || !g_file_test(folder, G_FILE_TEST_IS_DIR)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s: [log] file: '%2$s' is not an absolute path in a folder that exists"),
+                    GANTRY_CONFDIR "/hook.conf", config->log_file);
+    }
+}
+
 static void
 check_config(Check *check)
 {
@@ -185,7 +222,9 @@ check_config(Check *check)
     g_auto(HookConfig) hook_config = {0};
     g_autoptr(HookHostConfig) host_config = NULL;
 
-    hook_config_load(GANTRY_CONFDIR "/hook.conf", &hook_config, &hook_error);
+    if (hook_config_load(GANTRY_CONFDIR "/hook.conf", &hook_config, &hook_error)) {
+        check_log(&hook_config, &hook_error);
+    }
     add_file_finding(check, "config", GANTRY_CONFDIR "/hook.conf", hook_error);
     host_config = hook_host_config_load(GANTRY_CONFDIR "/host.conf", &host_error);
     add_file_finding(check, "config", GANTRY_CONFDIR "/host.conf", host_error);
@@ -316,7 +355,10 @@ check_domains_and_daemons(Check *check)
             cli_findings_add(check->findings, "daemons", CLI_FINDING_OK, NULL, _("%s is listening"),
                              daemon->name);
         } else if (user) {
-            g_autofree char *remedy = g_strdup_printf(_("start gantry-%s"), daemon->name);
+            g_autofree char *remedy = g_strdup_printf(
+                daemon->installed ? _("start gantry-%s")
+                                  : _("install gantry-%s, or take the feature's settings away"),
+                daemon->name);
 
             cli_findings_add(check->findings, "daemons", CLI_FINDING_FAIL, remedy,
                              _("domain '%1$s' needs %2$s: %3$s"), user, daemon->name,
@@ -326,8 +368,8 @@ check_domains_and_daemons(Check *check)
 }
 
 static void (*const checks[])(Check *) = {
-    check_hook,   check_hook_seen, check_other_hooks,         check_config,
-    check_policy, check_libvirt,   check_domains_and_daemons,
+    check_place,  check_hook,   check_hook_seen, check_other_hooks,
+    check_config, check_policy, check_libvirt,   check_domains_and_daemons,
 };
 
 static gboolean

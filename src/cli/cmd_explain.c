@@ -166,8 +166,8 @@ print_json(const GantryDomainIdentity *identity, const GantrySettings *settings)
     cli_json_string(builder, "name", identity->name);
     cli_json_string(builder, "uuid", identity->uuid);
     cli_json_bool(builder, "nova", identity->nova);
-    cli_json_string(builder, "flavor", identity->flavor);
-    cli_json_string(builder, "project", identity->project);
+    cli_json_string(builder, "flavor", *identity->flavor ? identity->flavor : NULL);
+    cli_json_string(builder, "project", *identity->project ? identity->project : NULL);
     json_builder_end_object(builder);
     cli_json_begin_array(builder, "features");
     for (const GantryExtension *const *extension = gantry_extensions; *extension; extension++) {

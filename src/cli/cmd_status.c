@@ -181,6 +181,7 @@ print_json(const GPtrArray *rows, const GPtrArray *daemons)
         json_builder_begin_object(builder);
         cli_json_string(builder, "name", daemon->name);
         cli_json_string(builder, "socket", daemon->socket);
+        cli_json_bool(builder, "installed", daemon->installed);
         cli_json_bool(builder, "listening", daemon->listening);
         json_builder_end_object(builder);
     }

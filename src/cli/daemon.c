@@ -2,8 +2,10 @@
 #include "cli/daemon.h"
 
 #include "common/base/error.h"
+#include "common/base/i18n.h"
 #include "common/rpc/rpc.h"
 #include "extensions/extensions.h"
+#include "gantry-config.h"
 
 static void
 daemon_free(gpointer data)
@@ -19,6 +21,14 @@ static gboolean
 has_name(gconstpointer daemon, gconstpointer name)
 {
     return g_str_equal(((const CliDaemon *)daemon)->name, name);
+}
+
+static gboolean
+is_installed(const char *name)
+{
+    g_autofree char *path = g_strdup_printf("%s/gantry-%s", GANTRY_LIBEXECDIR, name);
+
+    return g_file_test(path, G_FILE_TEST_IS_EXECUTABLE);
 }
 
 GPtrArray *
@@ -41,7 +51,10 @@ cli_daemons_probe(guint timeout_msec)
         answer = gantry_rpc_call(daemon->socket, "ping", NULL, timeout_msec, &error);
         /* That it does not know "ping" is an answer, too. */
         daemon->listening = answer || g_error_matches(error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND);
-        daemon->problem = daemon->listening ? NULL : g_strdup(error->message);
+        daemon->installed = is_installed(daemon->name);
+        if (!daemon->listening) {
+            daemon->problem = g_strdup(daemon->installed ? error->message : _("not installed"));
+        }
         g_ptr_array_add(daemons, daemon);
     }
     return daemons;

@@ -8,7 +8,8 @@ typedef struct {
     const char *name; /* "ioqd" */
     char *socket;
     gboolean listening;
-    char *problem; /* why it is not listening; NULL if it is */
+    gboolean installed; /* its program is on this host */
+    char *problem;      /* why it is not listening; NULL if it is */
 } CliDaemon;
 
 /* Asks every daemon that a listed extension names. (transfer full) (element-type CliDaemon) */

@@ -176,6 +176,12 @@ read_domains(virConnectPtr virt, gpointer data, GError **error)
     return TRUE;
 }
 
+static int
+compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp((*(CliDomain *const *)a)->name, (*(CliDomain *const *)b)->name);
+}
+
 GPtrArray *
 cli_domains_from_libvirt(const char *uri, const char *const *names, guint timeout_msec,
                          GError **error)
@@ -189,6 +195,9 @@ cli_domains_from_libvirt(const char *uri, const char *const *names, guint timeou
     if (gantry_virt_call(conn, read_domains, g_atomic_rc_box_acquire(request), request_release,
                          timeout_msec, error)) {
         domains = g_ptr_array_ref(request->domains);
+        if (!names) {
+            g_ptr_array_sort(domains, compare_names); /* libvirt's order is that of a hash table */
+        }
     }
     request_release(request);
     return domains;

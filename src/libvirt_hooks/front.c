@@ -422,6 +422,7 @@ static int
 engine_failed(const Front *front, const char *format, ...)
 {
     bool refuses = front->operation->failure == HOOK_FAILURE_REFUSES && front->has_settings;
+    bool too_large = front->length > MAX_BYTES;
     char problem[512];
     char line[1024];
     va_list arguments;
@@ -432,8 +433,9 @@ engine_failed(const Front *front, const char *format, ...)
     snprintf(line, sizeof(line), "gantry-hook: %s of domain '%.128s' %s: %s; %s",
              front->operation->name, front->domain, refuses ? "refused" : "goes on without Gantry",
              problem,
-             refuses ? "mend Gantry's installation, or take the domain's Gantry settings out"
-                     : "mend Gantry's installation");
+             too_large ? "make its XML (most likely its metadata) smaller"
+             : refuses ? "mend Gantry's installation, or take the domain's Gantry settings out"
+                       : "mend Gantry's installation");
     for (char *c = line; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7f) {
             *c = '?';

@@ -105,7 +105,8 @@ migrate(virConnectPtr virt, gpointer data, GError **error)
         return FALSE;
     }
     if (virDomainMigrateToURI3(domain, job->target_uri, NULL, 0, flags) < 0) {
-        gantry_virt_set_error(error, _("cannot migrate domain '%s'"), job->name);
+        gantry_virt_set_error(error, _("cannot migrate domain '%1$s' to %2$s"), job->name,
+                              job->target_uri);
         return FALSE;
     }
     return TRUE;

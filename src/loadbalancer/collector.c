@@ -272,6 +272,12 @@ check_unique(const LbCollector *collector, const LbState *state, GError **error)
     return TRUE;
 }
 
+static int
+compare_vms(gconstpointer a, gconstpointer b)
+{
+    return strcmp((*(LbVm *const *)a)->name, (*(LbVm *const *)b)->name);
+}
+
 static void
 add_host(const HostEntry *entry, LbState *state, const GantryExtension *const *extensions,
          const GantryPolicy *policy)
@@ -304,6 +310,7 @@ add_host(const HostEntry *entry, LbState *state, const GantryExtension *const *e
             lb_host_vm(host, i)->settings_error = g_strdup(_("its XML could not be read in time"));
         }
     }
+    g_ptr_array_sort(host->vms, compare_vms); /* libvirt's order is that of a hash table */
 }
 
 /* Hosts of one name are told apart by their URIs. */

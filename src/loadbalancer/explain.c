@@ -32,7 +32,7 @@ lb_plan_explain(const LbPlan *plan, const LbState *state, const LbPolicy *policy
                                          "%u moves relieve overloaded hosts.", plan->moves->len),
                                plan->moves->len);
     case LB_REASON_BALANCED:
-        return g_strdup_printf(_("Nothing to do: no host is over %.0f %%."),
+        return g_strdup_printf(_("Nothing to do: no host is over %g %%."),
                                percent(policy->threshold));
     case LB_REASON_NOT_OVERCOMMITTED:
         return g_strdup(
@@ -57,19 +57,18 @@ lb_verdict_explain(const LbPlan *plan, const LbState *state, const LbPolicy *pol
 
     switch (verdict->reason) {
     case LB_REASON_UNREACHABLE:
-        return g_strdup_printf(_("unreachable: %s"), reason);
+        return g_strdup_printf(_("cannot be measured: %s"), reason);
     case LB_REASON_STALE:
         return g_strdup_printf(_("its numbers are old: %s"), reason);
     case LB_REASON_BELOW_THRESHOLD:
-        return g_strdup_printf(_("not over %.0f %%"), percent(policy->threshold));
+        return g_strdup_printf(_("not over %g %%"), percent(policy->threshold));
     case LB_REASON_NOT_OVERCOMMITTED:
-        return g_strdup_printf(
-            _("over %1$.0f %%, but not more running VMs (%2$u) than cores (%3$u)"),
-            percent(policy->threshold), verdict->n_running, at->n_cores);
+        return g_strdup_printf(_("over %1$g %%, but not more running VMs (%2$u) than cores (%3$u)"),
+                               percent(policy->threshold), verdict->n_running, at->n_cores);
     case LB_REASON_RELIEVED:
         return g_strdup(_("overloaded; a move will relieve it"));
     case LB_REASON_NO_VM:
-        return g_strdup(_("overloaded, but none of its VMs may move and suffices alone"));
+        return g_strdup(_("overloaded, but no single VM that may move would relieve it"));
     default:
         return g_strdup(_("overloaded, but no host can take what would suffice"));
     }
@@ -88,14 +87,14 @@ explain_target(const LbCandidate *candidate, const LbState *state, const LbPolic
         return g_strdup_printf(_("the numbers of %1$s are old: %2$s"), to,
                                target->status_reason ? target->status_reason : "");
     case LB_REASON_TARGET_UNREACHABLE:
-        return g_strdup_printf(_("%1$s is unreachable: %2$s"), to,
+        return g_strdup_printf(_("%1$s cannot be measured: %2$s"), to,
                                target->status_reason ? target->status_reason : "");
     case LB_REASON_TARGET_CLOSED:
         return g_strdup_printf(_("nothing can move to %1$s: %2$s"), to, target->closed_reason);
     case LB_REASON_TARGET_TAKEN:
         return g_strdup_printf(_("%s takes part in another move of this pass"), to);
     case LB_REASON_TARGET_WOULD_EXCEED:
-        return g_strdup_printf(_("%1$s would have %2$.1f %%, over %3$.0f %%"), to,
+        return g_strdup_printf(_("%1$s would have %2$.1f %%, over %3$g %%"), to,
                                percent(candidate->target_after), percent(policy->threshold));
     case LB_REASON_TARGET_MEMORY:
         return g_strdup_printf(
@@ -147,7 +146,7 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
                                  "asked just now"),
                                group, other);
     case LB_REASON_SOURCE_STAYS_OVER:
-        return g_strdup_printf(_("without it %1$s still has %2$.1f %%, not below %3$.0f %%"), from,
+        return g_strdup_printf(_("without it %1$s still has %2$.1f %%, not below %3$g %%"), from,
                                percent(candidate->source_after), percent(policy->threshold));
     default:
         return explain_target(candidate, state, policy);

@@ -89,6 +89,9 @@ gantry_config_drop_ins(const char *directory, GError **error)
                     open_error->message);
         return NULL;
     }
+    if (dir && !check_mode(directory, error)) {
+        return NULL;
+    }
     while (dir && (name = g_dir_read_name(dir))) {
         if (name[0] != '.' && g_str_has_suffix(name, ".conf")) {
             g_ptr_array_add(paths, g_build_filename(directory, name, NULL));

@@ -25,7 +25,7 @@ GKeyFile *gantry_key_file_parse(const char *text, gsize length, const char *name
  *
  * Returns: (transfer full): paths of its *.conf files in byte order of their names (no hidden
  * files); an empty vector where the directory does not exist; NULL with @error where it cannot be
- * read.
+ * read, or everybody may write in it (GANTRY_ERROR_REFUSED).
  */
 GStrv gantry_config_drop_ins(const char *directory, GError **error);
 

@@ -86,29 +86,50 @@ gantry_log_init(const char *program)
     }
 }
 
-gboolean
-gantry_log_set_levels(const char *levels, GError **error)
+/* (transfer full): of ModuleLevel; *@ret_level is that of all other modules. */
+static GArray *
+parse_levels(const char *levels, Level *ret_level, GError **error)
 {
     g_auto(GStrv) words = g_strsplit(*levels ? levels : " ", ",", -1);
     g_autoptr(GArray) modules = g_array_new(FALSE, FALSE, sizeof(ModuleLevel));
-    Level level = LEVEL_NOTICE;
-    Level verbose;
 
+    *ret_level = LEVEL_NOTICE;
     g_array_set_clear_func(modules, module_level_clear);
     for (gsize i = 0; words[i]; i++) {
         char *word = g_strstrip(words[i]);
         char *equals = strchr(word, '=');
 
         if (!equals) {
-            if (!parse_level(word, &level, error)) {
-                return FALSE;
+            if (!parse_level(word, ret_level, error)) {
+                return NULL;
             }
             continue;
         }
         *equals = '\0';
         if (!add_module_level(modules, word, equals + 1, error)) {
-            return FALSE;
+            return NULL;
         }
+    }
+    return g_steal_pointer(&modules);
+}
+
+gboolean
+gantry_log_levels_are_valid(const char *levels, GError **error)
+{
+    Level level;
+    g_autoptr(GArray) modules = parse_levels(levels, &level, error);
+
+    return modules != NULL;
+}
+
+gboolean
+gantry_log_set_levels(const char *levels, GError **error)
+{
+    Level level, verbose;
+    g_autoptr(GArray) modules = parse_levels(levels, &level, error);
+
+    if (!modules) {
+        return FALSE;
     }
     verbose = level;
     for (guint i = 0; i < modules->len; i++) {

@@ -36,6 +36,9 @@ void gantry_log_init(const char *program);
  */
 gboolean gantry_log_set_levels(const char *levels, GError **error);
 
+/* Whether gantry_log_set_levels() would take them; changes nothing. */
+gboolean gantry_log_levels_are_valid(const char *levels, GError **error);
+
 /**
  * gantry_log_set_file:
  * @path: file to append to, instead of stderr; NULL goes back to stderr

@@ -180,6 +180,11 @@ gantry_options_parse_argv(const GantryOption *options, gpointer target, const ch
         }
         return FALSE;
     }
+    /* GLib leaves "--" where an argument behind it looks like an option. */
+    if (*argc > 1 && g_str_equal((*argv)[1], "--")) {
+        memmove(*argv + 1, *argv + 2, (gsize)(*argc - 1) * sizeof(**argv)); /* with the NULL */
+        (*argc)--;
+    }
     if (state.help) {
         g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
         const char *body = strstr(text, "\n\n");

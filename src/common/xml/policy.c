@@ -141,6 +141,32 @@ load_file(GantryPolicy *policy, const char *path, const GantryExtension *const *
     return TRUE;
 }
 
+/* What fnmatch() would take as it is, and match with nothing that the writer meant. */
+static gboolean
+check_pattern(const char *pattern, const char *where, const char *key, GError **error)
+{
+    const char *problem = NULL;
+
+    if (strchr(pattern, '"')) {
+        problem = _("no quotes are needed, nor can a name have them");
+    }
+    for (const char *c = strchr(pattern, '['); c && !problem; c = strchr(c, '[')) {
+        const char *first = c[1] == '!' ? c + 2 : c + 1; /* a ']' here stands for itself */
+
+        c = *first ? strchr(first + 1, ']') : NULL;
+        if (!c) {
+            problem = _("'[' has no ']'");
+            break;
+        }
+    }
+    if (problem) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("%1$s: %2$s=%3$s: %4$s"), where,
+                    key, pattern, problem);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static Rule *
 load_rule(GKeyFile *file, const char *path, const char *section,
           const GantryExtension *const *extensions, GError **error)
@@ -167,6 +193,10 @@ load_rule(GKeyFile *file, const char *path, const char *section,
             match++;
         }
         if (match_keys[match]) {
+            if (!check_pattern(text, where, *key, error)) {
+                rule_free(rule);
+                return NULL;
+            }
             rule->patterns[match] = g_steal_pointer(&text);
             conditional = TRUE;
             continue;

@@ -221,6 +221,12 @@ test_drop_ins(Fixture *fixture, gconstpointer data)
     g_assert_null(gantry_config_drop_ins(paths[0], &error));
     g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_SYSTEM);
     assert_message(error, "10-b.conf");
+    g_clear_error(&error);
+
+    g_assert_cmpint(chmod(fixture->root, 0777), ==, 0);
+    g_assert_null(gantry_config_drop_ins(fixture->root, &error));
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED);
+    assert_message(error, fixture->root);
 }
 
 static void
