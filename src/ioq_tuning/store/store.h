@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "ioq_tuning/store/loop.h"
+
+/**
+ * IoqStore: where a disk's data are. One a disk, used by all of its threads: what a request needs is
+ * in the IoqIo, and a store without a lock is one whose file descriptors do the work.
+ */
+typedef struct IoqStore IoqStore;
+
+typedef enum {
+    IOQ_IO_READ,
+    IOQ_IO_WRITE,
+    IOQ_IO_FLUSH,
+    IOQ_IO_DISCARD,
+    IOQ_IO_WRITE_ZEROES,
+} IoqIoKind;
+
+/* One operation, from submit to done. */
+typedef struct IoqIo IoqIo;
+struct IoqIo {
+    IoqIoKind kind;
+    gboolean durable;   /* write: on the medium before it is done */
+    gboolean may_unmap; /* write zeroes: holes are fine */
+    guint64 offset;     /* bytes */
+    guint64 length;
+    struct iovec *iov; /* read, write: @length in all; what it points to stays as it is */
+    guint n_iov;
+    void (*done)(IoqIo *io, int result); /* 0 or -errno; in the thread that submitted */
+    /* The store's own: */
+    IoqEvent event;
+    IoqStore *store;
+    IoqLoop *loop;
+    guint64 transferred;
+    struct iovec *rest; /* a copy, for what was done in part */
+    struct __kernel_timespec delay;
+};
+
+typedef struct {
+    const char *name;
+    void (*submit)(IoqStore *store, IoqLoop *loop, IoqIo *io);
+    void (*free)(IoqStore *store);
+} IoqStoreOps;
+
+struct IoqStore {
+    const IoqStoreOps *ops;
+    guint64 size;        /* bytes; atomic: a disk may be resized */
+    guint32 block_size;  /* what reads and writes should be multiples of */
+    gboolean read_only;
+    gboolean can_unmap;  /* discard, write-zeroes */
+};
+
+static inline void
+ioq_store_submit(IoqStore *store, IoqLoop *loop, IoqIo *io)
+{
+    store->ops->submit(store, loop, io);
+}
+
+void ioq_store_free(IoqStore *store); /* NULL is fine */
+
+guint64 ioq_store_size(IoqStore *store); /* any thread */
+
+/**
+ * ioq_store_file_new:
+ * @buffered_fd: of a regular file or a block device; owned by the store from now on
+ * @direct_fd: the same with O_DIRECT, or -1; owned
+ *
+ * io_uring on it. What does not fit O_DIRECT's alignment goes through the page cache.
+ */
+IoqStore *ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only, GError **error);
+
+/* Looks for a new size. Returns: whether it has changed. */
+gboolean ioq_store_file_refresh_size(IoqStore *store, GError **error);
+
+/* Does nothing, at once: what everything but storage costs. Reads give what was in the buffer. */
+IoqStore *ioq_store_null_new(guint64 size);
+
+/**
+ * ioq_store_delay_new:
+ * @below: (transfer full)
+ * @max_usec: each operation waits for a random time up to this, so that they end out of order
+ */
+IoqStore *ioq_store_delay_new(IoqStore *below, guint max_usec);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IoqStore, ioq_store_free)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ioq_tuning/virtqueue/crash_point.h"
+
+#ifdef IOQ_CRASH_POINTS
+#include <glib.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const names[] = {
+    [IOQ_CRASH_FETCHED] = "fetched", [IOQ_CRASH_MARKED] = "marked",
+    [IOQ_CRASH_COMPLETED] = "completed", [IOQ_CRASH_LISTED] = "listed",
+    [IOQ_CRASH_USED] = "used",       [IOQ_CRASH_WIPED] = "wiped",
+};
+
+static int wanted = -1; /* point */
+static gint left;       /* atomic: hits until it is the one */
+
+__attribute__((constructor)) static void
+read_environment(void)
+{
+    const char *text = getenv("IOQ_CRASH_POINT");
+    const char *colon = text ? strchr(text, ':') : NULL;
+
+    for (gsize i = 0; colon && i < G_N_ELEMENTS(names); i++) {
+        if (strlen(names[i]) == (gsize)(colon - text) &&
+            strncmp(names[i], text, (gsize)(colon - text)) == 0) {
+            wanted = (int)i;
+            left = atoi(colon + 1);
+        }
+    }
+}
+
+void
+ioq_crash_point(IoqCrashPoint point)
+{
+    if ((int)point == wanted && g_atomic_int_dec_and_test(&left)) {
+        kill(getpid(), SIGKILL);
+        for (;;) {
+            pause(); /* not one instruction more in this thread */
+        }
+    }
+}
+#endif

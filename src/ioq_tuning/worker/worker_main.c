@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gantry-ioq-worker: serves one VM's disks. Here are its command line and its sockets; gantry-ioqd
+ * starts it with descriptors, an operator or a test may start it by hand with paths.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define GANTRY_LOG_MODULE "ioq"
+#include "common/base/cpuset.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/i18n.h"
+#include "common/base/log.h"
+#include "common/base/option.h"
+#include "common/rpc/rpc.h"
+#include "gantry-config.h"
+#include "ioq_tuning/vhost_user/memory.h"
+#include "ioq_tuning/worker/device.h"
+
+#define MIB (1024 * 1024)
+
+typedef struct {
+    char *name;
+    char *socket;
+    char *file;
+    guint64 null_mib;
+    guint64 delay_usec;
+    gboolean read_only;
+    guint64 max_queues;
+    guint64 queue_size;
+    guint64 queues_per_thread;
+    char *cpus;
+    guint64 poll_usec;
+    char *serial;
+    char *control;
+    gboolean no_inflight;
+    gboolean version;
+} WorkerOptions;
+
+static const GantryOption worker_options[] = {
+    {.name = "name",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, name),
+     .fallback = "disk",
+     .metavar = "NAME",
+     .summary = N_("Name of the disk in messages and thread names")},
+    {.name = "socket",
+     .short_name = 's',
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, socket),
+     .metavar = "PATH",
+     .summary = N_("vhost-user socket to listen on; must be given")},
+    {.name = "file",
+     .short_name = 'f',
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, file),
+     .metavar = "PATH",
+     .summary = N_("Raw image: a file or a block device")},
+    {.name = "null",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, null_mib),
+     .fallback = "0",
+     .min = 0,
+     .max = 1 << 30,
+     .metavar = "MIB",
+     .summary = N_("Instead of a file a disk of MIB that does nothing, for measuring")},
+    {.name = "delay",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, delay_usec),
+     .fallback = "0",
+     .min = 0,
+     .max = 999999,
+     .metavar = "USEC",
+     .summary = N_("Let each request wait for a random time up to USEC, for testing")},
+    {.name = "read-only",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, read_only),
+     .summary = N_("Refuse writes")},
+    {.name = "max-queues",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, max_queues),
+     .fallback = "64",
+     .min = 1,
+     .max = IOQ_DEVICE_MAX_QUEUES,
+     .metavar = "N",
+     .summary = N_("Queues that a front end may ask for")},
+    {.name = "queue-size",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, queue_size),
+     .fallback = "128",
+     .min = 4,
+     .max = IOQ_QUEUE_MAX_SIZE,
+     .metavar = "N",
+     .summary = N_("Entries of a queue, from which the longest request follows")},
+    {.name = "queues-per-thread",
+     .short_name = 'k',
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, queues_per_thread),
+     .fallback = "1",
+     .min = 1,
+     .max = IOQ_DEVICE_MAX_QUEUES,
+     .metavar = "K",
+     .summary = N_("How many queues one thread serves")},
+    {.name = "cpus",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, cpus),
+     .metavar = "SET",
+     .summary = N_("CPUs of the threads, as 2-3,6")},
+    {.name = "poll",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, poll_usec),
+     .fallback = "32",
+     .min = 0,
+     .max = 1000,
+     .metavar = "USEC",
+     .summary = N_("Longest busy wait for the next request; 0: none")},
+    {.name = "serial",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, serial),
+     .metavar = "TEXT",
+     .summary = N_("Serial number that the guest sees, at most 20 bytes")},
+    {.name = "control",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, control),
+     .metavar = "PATH",
+     .summary = N_("Socket for status and resizing")},
+    {.name = "no-inflight",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, no_inflight),
+     .summary = N_("Do not offer in-flight tracking: a crash then loses requests")},
+    {.name = "version",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, version),
+     .summary = N_("Print the version")},
+    GANTRY_OPTION_END,
+};
+
+static const char worker_examples[] =
+    N_("Examples:\n"
+       "  gantry-ioq-worker --socket /run/vm1-vda.sock --file /srv/vm1.img --queues-per-thread 2\n"
+       "  gantry-ioq-worker --socket /tmp/null.sock --null 1024 --poll 0\n");
+
+static gboolean
+on_signal(gpointer loop)
+{
+    g_main_loop_quit(loop);
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+on_status(GantryRpcRequest *request, gpointer device)
+{
+    gantry_rpc_request_reply(request, ioq_device_status(device));
+}
+
+static void
+on_refresh(GantryRpcRequest *request, gpointer device)
+{
+    ioq_device_refresh_size(device);
+    gantry_rpc_request_reply(request, NULL);
+}
+
+static const GantryRpcMethod methods[] = {
+    {"ioq/status", on_status},
+    {"ioq/refresh", on_refresh},
+    {NULL, NULL},
+};
+
+static int
+listen_on(const char *path, GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    gantry_autofd fd = -1;
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("'%1$s' is too long for a socket's path (%2$zu bytes at most)"), path,
+                    sizeof(address.sun_path) - 1);
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || (unlink(path) < 0 && errno != ENOENT) ||
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
+        return -1;
+    }
+    return gantry_fd_steal(&fd);
+}
+
+static IoqStore *
+open_store(const WorkerOptions *options, GError **error)
+{
+    int access = options->read_only ? O_RDONLY : O_RDWR;
+    int buffered_fd;
+    IoqStore *store;
+
+    if (options->null_mib > 0) {
+        store = ioq_store_null_new(options->null_mib * MIB);
+    } else {
+        buffered_fd = open(options->file, access | O_CLOEXEC);
+        if (buffered_fd < 0) {
+            gantry_set_error_errno(error, errno, _("Cannot open %s"), options->file);
+            return NULL;
+        }
+        /* Not every file system has O_DIRECT; the page cache does, too. */
+        store = ioq_store_file_new(buffered_fd, open(options->file, access | O_CLOEXEC | O_DIRECT),
+                                   options->read_only, error);
+    }
+    return store && options->delay_usec > 0
+               ? ioq_store_delay_new(store, (guint)options->delay_usec)
+               : store;
+}
+
+static gboolean
+read_cpus(const char *text, cpu_set_t *ret_cpus, GError **error)
+{
+    g_autoptr(GantryCpuset) set = gantry_cpuset_parse(text, error);
+
+    if (!set) {
+        return FALSE;
+    }
+    CPU_ZERO(ret_cpus);
+    for (guint cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (gantry_cpuset_contains(set, cpu)) {
+            CPU_SET(cpu, ret_cpus);
+        }
+    }
+    return TRUE;
+}
+
+static gboolean
+serve(const WorkerOptions *options, GError **error)
+{
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    g_autoptr(GantryRpcServer) control = NULL;
+    IoqStore *store;
+    IoqDevice *device;
+    cpu_set_t cpus;
+    int fd;
+    IoqDeviceOptions device_options = {
+        .name = options->name,
+        .max_queues = (guint)options->max_queues,
+        .queue_size = (guint)options->queue_size,
+        .queues_per_thread = (guint)options->queues_per_thread,
+        .poll_max_usec = (guint)options->poll_usec,
+        .id = options->serial,
+        .no_inflight = options->no_inflight,
+    };
+
+    if (options->cpus) {
+        if (!read_cpus(options->cpus, &cpus, error)) {
+            return FALSE;
+        }
+        device_options.cpus = &cpus;
+    }
+    store = open_store(options, error);
+    if (!store) {
+        return FALSE;
+    }
+    fd = listen_on(options->socket, error);
+    if (fd < 0) {
+        ioq_store_free(store);
+        return FALSE;
+    }
+    device = ioq_device_new(fd, store, &device_options);
+    if (options->control) {
+        control = gantry_rpc_server_new(options->control, methods, NULL, device, error);
+        if (!control) {
+            ioq_device_free(device);
+            return FALSE;
+        }
+    }
+    g_unix_signal_add(SIGTERM, on_signal, loop);
+    g_unix_signal_add(SIGINT, on_signal, loop);
+    g_main_loop_run(loop);
+    g_clear_pointer(&control, gantry_rpc_server_free);
+    ioq_device_free(device);
+    unlink(options->socket);
+    return TRUE;
+}
+
+int
+main(int argc, char **argv)
+{
+    WorkerOptions options = {0};
+    g_autoptr(GError) error = NULL;
+    int status = EXIT_SUCCESS;
+
+    gantry_log_init("gantry-ioq-worker");
+    gantry_i18n_init();
+    signal(SIGPIPE, SIG_IGN);
+    ioq_memory_guard_install();
+    gantry_options_init(worker_options, &options);
+    if (!gantry_options_parse_argv(worker_options, &options,
+                                   "gantry-ioq-worker --socket PATH --file PATH [OPTION...]",
+                                   _(worker_examples), &argc, &argv, &error)) {
+        status = 2;
+    } else if (options.version) {
+        printf("gantry-ioq-worker %s\n", GANTRY_VERSION);
+    } else if (argc > 1 || !options.socket || !options.file == (options.null_mib == 0)) {
+        g_set_error(&error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("give --socket, and either --file or --null; see --help"));
+        status = 2;
+    } else if (!serve(&options, &error)) {
+        status = EXIT_FAILURE;
+    }
+    if (error) {
+        fprintf(stderr, "gantry-ioq-worker: %s\n", error->message);
+    }
+    gantry_options_clear(worker_options, &options);
+    return status;
+}
