@@ -32,6 +32,17 @@ read_environment(void)
     }
 }
 
+int
+ioq_control_is_off(IoqControl control)
+{
+    static const char *const control_names[] = {
+        [IOQ_CONTROL_COUNTER] = "counter",
+        [IOQ_CONTROL_BATCH] = "batch",
+    };
+
+    return g_strcmp0(getenv("IOQ_CONTROL"), control_names[control]) == 0;
+}
+
 void
 ioq_crash_point(IoqCrashPoint point)
 {

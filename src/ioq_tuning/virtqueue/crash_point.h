@@ -3,8 +3,8 @@
 
 /*
  * Places in the life of a request at which tests kill the process: IOQ_CRASH_POINT=NAME:N in the
- * environment kills it when NAME is reached for the N-th time. Built in with -Dcrash_points=true
- * only; else nothing is left of them.
+ * environment kills it when NAME is reached for the N-th time. They are in the worker that is built
+ * for tests; of any other nothing is left of them.
  */
 typedef enum {
     IOQ_CRASH_FETCHED,   /* A: taken from the ring, not marked yet */
@@ -15,8 +15,16 @@ typedef enum {
     IOQ_CRASH_WIPED,     /* E: marks wiped, copy of the used index not written */
 } IoqCrashPoint;
 
+/* What tests leave out, to see themselves fail: IOQ_CONTROL=NAME. */
+typedef enum {
+    IOQ_CONTROL_COUNTER, /* replay in the order of the counter */
+    IOQ_CONTROL_BATCH,   /* make a published batch whole before replay */
+} IoqControl;
+
 #ifdef IOQ_CRASH_POINTS
 void ioq_crash_point(IoqCrashPoint point);
+int ioq_control_is_off(IoqControl control);
 #else
-#define ioq_crash_point(point) ((void)0)
+#define ioq_crash_point(point)      ((void)0)
+#define ioq_control_is_off(control) 0
 #endif

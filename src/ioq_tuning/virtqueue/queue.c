@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ioq_tuning/virtqueue/queue.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "ioq_tuning/virtqueue/crash_point.h"
 #include "ioq_tuning/virtqueue/queue_priv.h"
 
 IoqQueue *
@@ -33,7 +35,9 @@ ioq_queue_start(const IoqQueueConfig *config, IoqMemory *memory, GError **error)
     if (!queue->ops->map(queue, memory, error) || !queue->ops->recover(queue, error)) {
         return NULL;
     }
-    qsort(queue->replay, queue->n_replay, sizeof(*queue->replay), ioq_replay_compare);
+    if (!ioq_control_is_off(IOQ_CONTROL_COUNTER)) {
+        qsort(queue->replay, queue->n_replay, sizeof(*queue->replay), ioq_replay_compare);
+    }
     if (queue->n_replay > 0) {
         queue->counter = queue->replay[queue->n_replay - 1].counter + 1;
     }

@@ -93,7 +93,9 @@ split_recover(IoqQueue *queue, GError **error)
                     LOAD(ring->region->version));
         return FALSE;
     }
-    finish_last_batch(ring, size, used_idx);
+    if (!ioq_control_is_off(IOQ_CONTROL_BATCH)) {
+        finish_last_batch(ring, size, used_idx);
+    }
     ring->batch_head = LOAD(ring->region->last_batch_head);
     for (guint i = 0; i < size; i++) {
         if (LOAD(ring->region->desc[i].inflight)) {
