@@ -15,8 +15,8 @@ typedef struct {
     IoqStore *store;
     char id[IOQ_BLK_ID_BYTES]; /* of GET_ID: zero-padded, not always ended */
     guint16 n_queues;
-    guint16 queue_size;        /* the largest that is offered: gives seg_max */
-    gint write_back;           /* atomic: a write need not be on the medium before FLUSH */
+    guint16 queue_size; /* the largest that is offered: gives seg_max */
+    gint write_back;    /* atomic: a write need not be on the medium before FLUSH */
 } IoqBlk;
 
 /* Device feature bits of virtio-blk that this disk offers. */
@@ -33,8 +33,8 @@ typedef struct IoqRequest IoqRequest;
 struct IoqRequest {
     IoqChain chain;
     IoqIo io;
-    guint8 *status;   /* in guest memory */
-    guint32 written;  /* bytes that will have been written to the guest, status included */
+    guint8 *status;    /* in guest memory */
+    guint32 written;   /* bytes that will have been written to the guest, status included */
     gint64 begin_nsec; /* the thread's */
     gpointer queue;    /* the thread's */
     guint generation;  /* the thread's: of guest memory */

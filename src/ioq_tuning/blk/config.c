@@ -4,10 +4,10 @@
 
 #include "ioq_tuning/blk/blk.h"
 
-#define SECTOR           512
-#define CONFIG_BYTES     256 /* newer front ends know of more members than we do: those are zero */
-#define MAX_UNMAP_BYTES  (1U << 30) /* of one discard or write-zeroes */
-#define WRITE_BACK_BYTE  G_STRUCT_OFFSET(struct virtio_blk_config, wce)
+#define SECTOR          512
+#define CONFIG_BYTES    256 /* newer front ends know of more members than we do: those are zero */
+#define MAX_UNMAP_BYTES (1U << 30) /* of one discard or write-zeroes */
+#define WRITE_BACK_BYTE G_STRUCT_OFFSET(struct virtio_blk_config, wce)
 
 guint64
 ioq_blk_features(const IoqBlk *blk)

@@ -20,7 +20,7 @@ take_front(struct iovec **iov, guint *n_iov, gpointer bytes, gsize length)
 {
     gsize done = 0;
 
-    while (done < length && *n_iov > 0) {
+    while (done<length && * n_iov> 0) {
         gsize step = MIN(length - done, (*iov)->iov_len);
 
         memcpy((char *)bytes + done, (*iov)->iov_base, step);
@@ -58,7 +58,7 @@ io_done(IoqIo *io, int result)
 {
     IoqRequest *request = (IoqRequest *)(gpointer)((char *)io - G_STRUCT_OFFSET(IoqRequest, io));
 
-    finish(request, result == 0              ? VIRTIO_BLK_S_OK
+    finish(request, result == 0             ? VIRTIO_BLK_S_OK
                     : result == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP
                                             : VIRTIO_BLK_S_IOERR);
 }
@@ -80,7 +80,7 @@ set_range(const IoqBlk *blk, IoqIo *io, guint64 sector, guint64 length)
 static guint8
 prepare_unmap(const IoqBlk *blk, IoqIo *io, struct iovec *out, guint n_out)
 {
-    struct virtio_blk_discard_write_zeroes segment;
+    struct virtio_blk_discard_write_zeroes segment = {0};
     gboolean zeroes = io->kind == IOQ_IO_WRITE_ZEROES;
 
     if (!blk->store->can_unmap || total(out, n_out) != sizeof(segment)) {
@@ -152,7 +152,7 @@ ioq_blk_start(IoqBlk *blk, IoqLoop *loop, IoqRequest *request, void (*done)(IoqR
     guint n_out = chain->n_out;
     struct iovec *in = chain->iov + chain->n_out;
     guint n_in = chain->n_in;
-    struct virtio_blk_outhdr header;
+    struct virtio_blk_outhdr header = {0};
     guint8 status;
 
     request->done = done;

@@ -137,9 +137,8 @@ start(FileStore *file, IoqIo *io)
         io_uring_prep_fsync(sqe, file->buffered_fd, IORING_FSYNC_DATASYNC);
         break;
     case IOQ_IO_DISCARD:
-        io_uring_prep_fallocate(sqe, file->buffered_fd,
-                                FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                                (off_t)io->length);
+        io_uring_prep_fallocate(sqe, file->buffered_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                (off_t)offset, (off_t)io->length);
         break;
     case IOQ_IO_WRITE_ZEROES:
         io_uring_prep_fallocate(sqe, file->buffered_fd,

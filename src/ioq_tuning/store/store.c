@@ -38,8 +38,8 @@ ioq_store_null_new(guint64 size)
 {
     IoqStore *store = g_new0(IoqStore, 1);
 
-    *store = (IoqStore){.ops = &null_ops, .size = size, .block_size = NULL_BLOCK,
-                        .can_unmap = TRUE};
+    *store =
+        (IoqStore){.ops = &null_ops, .size = size, .block_size = NULL_BLOCK, .can_unmap = TRUE};
     return store;
 }
 

@@ -6,8 +6,8 @@
 #include "ioq_tuning/store/loop.h"
 
 /**
- * IoqStore: where a disk's data are. One a disk, used by all of its threads: what a request needs is
- * in the IoqIo, and a store without a lock is one whose file descriptors do the work.
+ * IoqStore: where a disk's data are. One a disk, used by all of its threads: what a request needs
+ * is in the IoqIo, and a store without a lock is one whose file descriptors do the work.
  */
 typedef struct IoqStore IoqStore;
 
@@ -47,10 +47,10 @@ typedef struct {
 
 struct IoqStore {
     const IoqStoreOps *ops;
-    guint64 size;        /* bytes; atomic: a disk may be resized */
-    guint32 block_size;  /* what reads and writes should be multiples of */
+    guint64 size;       /* bytes; atomic: a disk may be resized */
+    guint32 block_size; /* what reads and writes should be multiples of */
     gboolean read_only;
-    gboolean can_unmap;  /* discard, write-zeroes */
+    gboolean can_unmap; /* discard, write-zeroes */
 };
 
 static inline void

@@ -10,9 +10,10 @@
  * Reads one message and the descriptors that came with it, which are close-on-exec. A payload is
  * taken only if it fits VuPayload; what each message must have is its handler's to check.
  *
- * Returns: TRUE with a message to be freed by vu_message_clear(). FALSE: with GANTRY_ERROR_NOT_FOUND
- * where the peer closed the connection between two messages; GANTRY_ERROR_PROTOCOL (version, length,
- * too many descriptors, or closed midway), _TIMEOUT, or _SYSTEM.
+ * Returns: TRUE with a message to be freed by vu_message_clear(). FALSE: with
+ * GANTRY_ERROR_NOT_FOUND where the peer closed the connection between two messages;
+ * GANTRY_ERROR_PROTOCOL (version, length, too many descriptors, or closed midway), _TIMEOUT, or
+ * _SYSTEM.
  */
 gboolean vu_channel_receive(int fd, guint timeout_msec, VuMessage *ret_message, GError **error);
 

@@ -31,11 +31,10 @@ ioq_log_new(int fd, guint64 size, guint64 offset, GError **error)
         gantry_set_error_errno(error, errno, _("Cannot examine the dirty log's file"));
         return NULL;
     }
-    if (size == 0 || size > G_MAXINT64 || offset > G_MAXINT64 - size ||
-        !S_ISREG(status.st_mode) || (guint64)status.st_size < offset + size) {
+    if (size == 0 || size > G_MAXINT64 || offset > G_MAXINT64 - size || !S_ISREG(status.st_mode) ||
+        (guint64)status.st_size < offset + size) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("a dirty log of %1$" PRIu64 " bytes at %2$" PRIu64
-                      " does not fit its file"),
+                    _("a dirty log of %1$" PRIu64 " bytes at %2$" PRIu64 " does not fit its file"),
                     size, offset);
         return NULL;
     }

@@ -4,8 +4,9 @@
 #include <glib.h>
 
 /**
- * IoqLog: the dirty bitmap of a live migration, shared by SET_LOG_BASE. One bit a page of 4 KiB, set
- * atomically, since other threads and QEMU write it as well. Immutable and counted, as IoqMemory.
+ * IoqLog: the dirty bitmap of a live migration, shared by SET_LOG_BASE. One bit a page of 4 KiB,
+ * set atomically, since other threads and QEMU write it as well. Immutable and counted, as
+ * IoqMemory.
  */
 typedef struct IoqLog IoqLog;
 
@@ -14,6 +15,6 @@ IoqLog *ioq_log_new(int fd, guint64 size, guint64 offset, GError **error);
 IoqLog *ioq_log_ref(IoqLog *log);
 void ioq_log_unref(IoqLog *log); /* NULL is fine */
 
-/* What was written to guest memory. Pages beyond the bitmap's end are ignored: they are not RAM that
- * migrates. */
+/* What was written to guest memory. Pages beyond the bitmap's end are ignored: they are not RAM
+ * that migrates. */
 void ioq_log_mark(IoqLog *log, guint64 guest_address, guint64 length);

@@ -85,7 +85,8 @@ on_sigbus(int number, siginfo_t *info, void *context)
             }
         }
     }
-    signal(number, SIG_DFL); /* not ours: the instruction is done again, and ends the process */
+    /* Not ours: the instruction is done again, and ends the process. */
+    sigaction(number, &(const struct sigaction){.sa_handler = SIG_DFL}, NULL);
 }
 
 void
@@ -160,8 +161,8 @@ overlaps(guint64 a, guint64 a_size, guint64 b, guint64 b_size)
 }
 
 static gboolean
-check_region(const IoqMemory *memory, const VuMemoryRegion *wanted, int fd,
-             struct stat *ret_status, GError **error)
+check_region(const IoqMemory *memory, const VuMemoryRegion *wanted, int fd, struct stat *ret_status,
+             GError **error)
 {
     if (memory->n_regions >= IOQ_MEMORY_MAX_REGIONS) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_LIMIT, _("more than %d memory regions"),

@@ -9,7 +9,7 @@
  * is in host order and virtio 1.0 rings are little endian.
  */
 #if G_BYTE_ORDER != G_LITTLE_ENDIAN
-#error "vhost-user here is for little endian hosts"
+#    error "vhost-user here is for little endian hosts"
 #endif
 
 /* Front end to back end. */
@@ -140,8 +140,8 @@ typedef struct {
     guint8 data[VU_CONFIG_MAX_BYTES];
 } VuConfig;
 
-/* 24 bytes as QEMU, libvhost-user and DPDK send it, with C's padding; the specification's fields add
- * up to 20, which are accepted, too. */
+/* 24 bytes as QEMU, libvhost-user and DPDK send it, with C's padding; the specification's fields
+ * add up to 20, which are accepted, too. */
 typedef struct {
     guint64 mmap_size;
     guint64 mmap_offset;

@@ -2,16 +2,16 @@
 #include "ioq_tuning/virtqueue/crash_point.h"
 
 #ifdef IOQ_CRASH_POINTS
-#include <glib.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#    include <glib.h>
+#    include <signal.h>
+#    include <stdlib.h>
+#    include <string.h>
+#    include <unistd.h>
 
 static const char *const names[] = {
-    [IOQ_CRASH_FETCHED] = "fetched", [IOQ_CRASH_MARKED] = "marked",
+    [IOQ_CRASH_FETCHED] = "fetched",     [IOQ_CRASH_MARKED] = "marked",
     [IOQ_CRASH_COMPLETED] = "completed", [IOQ_CRASH_LISTED] = "listed",
-    [IOQ_CRASH_USED] = "used",       [IOQ_CRASH_WIPED] = "wiped",
+    [IOQ_CRASH_USED] = "used",           [IOQ_CRASH_WIPED] = "wiped",
 };
 
 static int wanted = -1; /* point */
@@ -27,7 +27,7 @@ read_environment(void)
         if (strlen(names[i]) == (gsize)(colon - text) &&
             strncmp(names[i], text, (gsize)(colon - text)) == 0) {
             wanted = (int)i;
-            left = atoi(colon + 1);
+            left = (gint)g_ascii_strtoull(colon + 1, NULL, 10);
         }
     }
 }

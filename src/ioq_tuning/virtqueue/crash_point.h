@@ -25,6 +25,6 @@ typedef enum {
 void ioq_crash_point(IoqCrashPoint point);
 int ioq_control_is_off(IoqControl control);
 #else
-#define ioq_crash_point(point)      ((void)0)
-#define ioq_control_is_off(control) 0
+#    define ioq_crash_point(point)      ((void)0)
+#    define ioq_control_is_off(control) 0
 #endif

@@ -27,13 +27,11 @@ static gboolean
 packed_map(IoqQueue *queue, const IoqMemory *memory, GError **error)
 {
     const VuVringAddr *address = &queue->config.address;
-    gpointer desc =
-        ioq_memory_user(memory, address->descriptor, 16 * (guint64)queue->config.size);
+    gpointer desc = ioq_memory_user(memory, address->descriptor, 16 * (guint64)queue->config.size);
     gpointer driver = ioq_memory_user(memory, address->available, 4);
     gpointer device = ioq_memory_user(memory, address->used, 4);
 
-    if (!desc || !driver || !device || (gsize)desc % 16 || (gsize)driver % 4 ||
-        (gsize)device % 4) {
+    if (!desc || !driver || !device || (gsize)desc % 16 || (gsize)driver % 4 || (gsize)device % 4) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("a ring is not in guest memory, or not aligned"));
         return FALSE;
@@ -412,8 +410,8 @@ packed_push(IoqQueue *queue, const IoqChain *chain, guint32 written)
     guint16 last = ring->last_entry[chain->entry];
     guint16 old_used = ring->next_used;
     gboolean old_wrap = ring->used_wrap;
-    guint flags = (ring->used_wrap ? AVAIL_FLAG | USED_FLAG : 0) |
-                  (written > 0 ? VRING_DESC_F_WRITE : 0);
+    guint flags =
+        (ring->used_wrap ? AVAIL_FLAG | USED_FLAG : 0) | (written > 0 ? VRING_DESC_F_WRITE : 0);
 
     ioq_crash_point(IOQ_CRASH_COMPLETED);
     STORE(desc->id, chain->id);
@@ -506,8 +504,8 @@ packed_base(const IoqQueue *queue)
 {
     const IoqPacked *ring = &queue->ring.packed;
 
-    return ring->next_avail | (ring->avail_wrap ? 1U << 15 : 0) |
-           (guint32)ring->next_used << 16 | (ring->used_wrap ? 1U << 31 : 0);
+    return ring->next_avail | (ring->avail_wrap ? 1U << 15 : 0) | (guint32)ring->next_used << 16 |
+           (ring->used_wrap ? 1U << 31 : 0);
 }
 
 const IoqRingOps ioq_packed_ops = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ioq_tuning/virtqueue/queue.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +28,7 @@ ioq_queue_start(const IoqQueueConfig *config, IoqMemory *memory, GError **error)
     }
     if (config->inflight && config->inflight_entries < config->size) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("the in-flight region is too small for a queue of %u entries"),
-                    config->size);
+                    _("the in-flight region is too small for a queue of %u entries"), config->size);
         return NULL;
     }
     queue->replay = g_new0(IoqReplay, config->size);
@@ -126,8 +126,7 @@ ioq_chain_add(IoqQueue *queue, IoqChain *chain, guint64 address, guint32 length,
 
         if (!pointer) {
             g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                        _("a descriptor points to 0x%" G_GINT64_MODIFIER
-                          "x, which is no guest memory"),
+                        _("a descriptor points to 0x%" PRIx64 ", which is no guest memory"),
                         address);
             return FALSE;
         }
@@ -161,8 +160,8 @@ ioq_queue_fetch(IoqQueue *queue, IoqChain *chain, GError **error)
     if (queue->next_replay < queue->n_replay) {
         guint entry = queue->replay[queue->next_replay++].entry;
 
-        result = queue->ops->replay(queue, entry, chain, error) ? IOQ_FETCH_CHAIN
-                                                                : IOQ_FETCH_BROKEN;
+        result =
+            queue->ops->replay(queue, entry, chain, error) ? IOQ_FETCH_CHAIN : IOQ_FETCH_BROKEN;
     } else {
         result = queue->ops->fetch(queue, chain, error);
     }

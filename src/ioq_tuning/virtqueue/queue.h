@@ -22,12 +22,12 @@ typedef struct IoqQueue IoqQueue;
 
 /* One buffer of the ring, while it is ours. */
 typedef struct {
-    guint16 id;            /* split: its head; packed: its buffer id */
-    guint16 n_descriptors; /* slots of the ring that it takes; split: not used */
-    guint16 entry;         /* packed: the head's entry in the in-flight region */
-    guint16 n_out;         /* pieces that we read, from iov[0] */
-    guint16 n_in;          /* pieces that we write, from iov[n_out] */
-    struct iovec *iov;     /* few, or allocated */
+    guint16 id;                          /* split: its head; packed: its buffer id */
+    guint16 n_descriptors;               /* slots of the ring that it takes; split: not used */
+    guint16 entry;                       /* packed: the head's entry in the in-flight region */
+    guint16 n_out;                       /* pieces that we read, from iov[0] */
+    guint16 n_in;                        /* pieces that we write, from iov[n_out] */
+    struct iovec *iov;                   /* few, or allocated */
     struct iovec few[IOQ_CHAIN_FEW_IOV]; /* small requests stay small in memory */
 } IoqChain;
 
@@ -40,8 +40,8 @@ typedef struct {
     gboolean event_idx;
     gboolean indirect;
     VuVringAddr address;
-    guint32 base;          /* as of SET_VRING_BASE */
-    gpointer inflight;     /* this queue's part of the region; NULL: not tracked */
+    guint32 base;           /* as of SET_VRING_BASE */
+    gpointer inflight;      /* this queue's part of the region; NULL: not tracked */
     guint inflight_entries; /* that it has room for */
 } IoqQueueConfig;
 
@@ -92,8 +92,8 @@ void ioq_queue_wake(IoqQueue *queue); /* no kicks from now on */
 /* Whether there is something to fetch. */
 gboolean ioq_queue_is_ready(IoqQueue *queue);
 
-/* A chain that was fetched and will never be pushed, since the queue is given up; it stays marked in
- * the region. */
+/* A chain that was fetched and will never be pushed, since the queue is given up; it stays marked
+ * in the region. */
 void ioq_queue_abandon(IoqQueue *queue, IoqChain *chain);
 
 guint ioq_queue_size(const IoqQueue *queue);

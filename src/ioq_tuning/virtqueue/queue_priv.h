@@ -25,13 +25,13 @@ typedef struct {
     struct vring_avail *avail;
     struct vring_used *used;
     guint16 next_avail;
-    guint16 next_used;      /* with what is pushed */
-    guint16 published;      /* used index that the driver sees */
-    guint16 signalled;      /* used index at the last notification */
+    guint16 next_used; /* with what is pushed */
+    guint16 published; /* used index that the driver sees */
+    guint16 signalled; /* used index at the last notification */
     gboolean ever_signalled;
     IoqInflightSplit *region;
-    guint16 batch_head;     /* private copy */
-    guint16 *batch;         /* heads pushed since the last publish */
+    guint16 batch_head; /* private copy */
+    guint16 *batch;     /* heads pushed since the last publish */
     guint n_batch;
 } IoqSplit;
 
@@ -63,8 +63,8 @@ struct IoqQueue {
         IoqPacked packed;
     } ring;
     guint n_in_flight;
-    guint64 counter;       /* for the region */
-    IoqReplay *replay;     /* what is to be fetched again */
+    guint64 counter;   /* for the region */
+    IoqReplay *replay; /* what is to be fetched again */
     guint n_replay;
     guint next_replay;
 };

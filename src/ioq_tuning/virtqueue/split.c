@@ -23,7 +23,8 @@ used_event(const IoqQueue *queue)
     return &queue->ring.split.avail->ring[queue->config.size];
 }
 
-/* Unaligned by nature of the structure, which has it behind an array of 8-byte elements: 2 at least. */
+/* Unaligned by nature of the structure, which has it behind an array of 8-byte elements: 2 at
+ * least. */
 static guint16 *
 avail_event(const IoqQueue *queue)
 {
@@ -108,7 +109,8 @@ split_recover(IoqQueue *queue, GError **error)
     return TRUE;
 }
 
-/* @table of @n descriptors, from @index. A chain cannot be longer than its table, or it has a loop. */
+/* @table of @n descriptors, from @index. A chain cannot be longer than its table, or it has a loop.
+ */
 static gboolean
 read_table(IoqQueue *queue, const struct vring_desc *table, guint n, guint index, IoqChain *chain,
            gboolean is_indirect, GError **error)
@@ -169,8 +171,8 @@ static IoqFetch
 split_fetch(IoqQueue *queue, IoqChain *chain, GError **error)
 {
     IoqSplit *ring = &queue->ring.split;
-    guint16 available = (guint16)(__atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE) -
-                                  ring->next_avail);
+    guint16 available =
+        (guint16)(__atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE) - ring->next_avail);
     guint16 head;
 
     g_assert(ring->n_batch == 0);
@@ -206,8 +208,7 @@ static void
 split_push(IoqQueue *queue, const IoqChain *chain, guint32 written)
 {
     IoqSplit *ring = &queue->ring.split;
-    struct vring_used_elem *element =
-        &ring->used->ring[ring->next_used & (queue->config.size - 1)];
+    struct vring_used_elem *element = &ring->used->ring[ring->next_used & (queue->config.size - 1)];
 
     ioq_crash_point(IOQ_CRASH_COMPLETED);
     if (ring->region) {

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <inttypes.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
@@ -541,7 +542,7 @@ ioq_device_refresh_size(IoqDevice *device)
         }
         return;
     }
-    gantry_notice(_("disk %1$s has %2$" G_GUINT64_FORMAT " bytes now"), device->name,
+    gantry_notice(_("disk %1$s has %2$" PRIu64 " bytes now"), device->name,
                   ioq_store_size(device->blk.store));
     if (device->backend_fd >= 0 && !vu_channel_send(device->backend_fd, MESSAGE_TIMEOUT_MSEC,
                                                     &header, NULL, NULL, 0, &error)) {

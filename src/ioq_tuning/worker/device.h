@@ -19,8 +19,8 @@ typedef struct {
     guint queues_per_thread; /* k */
     const cpu_set_t *cpus;   /* of its threads; NULL: all */
     guint poll_max_usec;
-    const char *id;          /* serial number that the guest sees */
-    gboolean no_inflight;    /* do not offer in-flight tracking: for measuring what it costs */
+    const char *id;       /* serial number that the guest sees */
+    gboolean no_inflight; /* do not offer in-flight tracking: for measuring what it costs */
 } IoqDeviceOptions;
 
 #define IOQ_DEVICE_MAX_QUEUES 256

@@ -2,8 +2,8 @@
 /*
  * What each vhost-user message does. The table says how long a payload each has and how many
  * descriptors it may bring; handlers see only messages that fit it. A handler that fails leaves
- * everything as it was: a front end that asked for an acknowledgement gets a negative one, any other
- * loses its connection, since it would go on in the belief that all is well.
+ * everything as it was: a front end that asked for an acknowledgement gets a negative one, any
+ * other loses its connection, since it would go on in the belief that all is well.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -89,8 +89,7 @@ offered_protocol_features(const IoqDevice *device)
 static Handled
 get_features(IoqDevice *device, VuMessage *message, GError **error)
 {
-    return replied(
-        device_reply_u64(device, &message->header, offered_features(device), error));
+    return replied(device_reply_u64(device, &message->header, offered_features(device), error));
 }
 
 static Handled
@@ -134,8 +133,7 @@ set_protocol_features(IoqDevice *device, VuMessage *message, GError **error)
 static Handled
 get_queue_num(IoqDevice *device, VuMessage *message, GError **error)
 {
-    return replied(
-        device_reply_u64(device, &message->header, device->options.max_queues, error));
+    return replied(device_reply_u64(device, &message->header, device->options.max_queues, error));
 }
 
 static Handled
@@ -160,8 +158,7 @@ set_mem_table(IoqDevice *device, VuMessage *message, GError **error)
                       table->n_regions);
     }
     for (guint i = 0; i < table->n_regions; i++) {
-        IoqMemory *larger =
-            ioq_memory_with(memory, &table->regions[i], message->fds[i], error);
+        IoqMemory *larger = ioq_memory_with(memory, &table->regions[i], message->fds[i], error);
 
         if (!larger) {
             return HANDLED_FAILED;
@@ -188,16 +185,15 @@ add_mem_reg(IoqDevice *device, VuMessage *message, GError **error)
         return refuse(error, _("a memory region comes with %" PRIu64 " descriptors"),
                       message->n_fds);
     }
-    memory = ioq_memory_with(device->memory, &message->payload.region.region, message->fds[0],
-                             error);
+    memory =
+        ioq_memory_with(device->memory, &message->payload.region.region, message->fds[0], error);
     return memory && device_set_memory(device, memory, error) ? HANDLED_DONE : HANDLED_FAILED;
 }
 
 static Handled
 rem_mem_reg(IoqDevice *device, VuMessage *message, GError **error)
 {
-    IoqMemory *memory =
-        ioq_memory_without(device->memory, &message->payload.region.region, error);
+    IoqMemory *memory = ioq_memory_without(device->memory, &message->payload.region.region, error);
 
     return memory && device_set_memory(device, memory, error) ? HANDLED_DONE : HANDLED_FAILED;
 }
@@ -271,9 +267,9 @@ set_vring_addr(IoqDevice *device, VuMessage *message, GError **error)
         return HANDLED_FAILED;
     }
     /* Sent again to a running queue when logging begins and ends, with the same addresses. */
-    if (vring->served && (vring->address.descriptor != address->descriptor ||
-                          vring->address.available != address->available ||
-                          vring->address.used != address->used)) {
+    if (vring->served &&
+        (vring->address.descriptor != address->descriptor ||
+         vring->address.available != address->available || vring->address.used != address->used)) {
         return refuse(error, _("queue %" PRIu64 " is moved while it runs"), address->index);
     }
     vring->address = *address;
@@ -487,8 +483,7 @@ get_inflight_fd(IoqDevice *device, VuMessage *message, GError **error)
                       answer.queue_size);
     }
     answer.mmap_offset = 0;
-    answer.mmap_size =
-        ioq_inflight_queue_bytes(packed, answer.queue_size) * answer.num_queues;
+    answer.mmap_size = ioq_inflight_queue_bytes(packed, answer.queue_size) * answer.num_queues;
     answer.padding = 0;
     fd = memfd_create("gantry-ioq-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || ftruncate(fd, (off_t)answer.mmap_size) < 0 ||
@@ -496,8 +491,7 @@ get_inflight_fd(IoqDevice *device, VuMessage *message, GError **error)
         gantry_set_error_errno(error, errno, _("Cannot make an in-flight region"));
         return HANDLED_FAILED;
     }
-    return replied(
-        device_reply(device, &message->header, &answer, sizeof(answer), fd, error));
+    return replied(device_reply(device, &message->header, &answer, sizeof(answer), fd, error));
 }
 
 static Handled
@@ -636,8 +630,7 @@ dispatch(IoqDevice *device, VuMessage *message, GError **error)
                           message->header.request);
         }
         if (message->header.size < messages[i].min_bytes ||
-            message->header.size > messages[i].max_bytes ||
-            message->n_fds > messages[i].max_fds) {
+            message->header.size > messages[i].max_bytes || message->n_fds > messages[i].max_fds) {
             return refuse(error, _("message %" PRIu64 " has a wrong length or descriptors"),
                           message->header.request);
         }

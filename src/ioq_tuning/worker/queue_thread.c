@@ -244,8 +244,7 @@ is_served(const IoqServedQueue *queue)
 static gboolean
 must_replay(const IoqServedQueue *queue)
 {
-    return queue->draining && !queue->broken && !queue->mute &&
-           ioq_queue_n_replay(queue->ring) > 0;
+    return queue->draining && !queue->broken && !queue->mute && ioq_queue_n_replay(queue->ring) > 0;
 }
 
 static gboolean

@@ -12,10 +12,10 @@ typedef struct IoqThread IoqThread;
 typedef struct IoqServedQueue IoqServedQueue;
 
 typedef struct {
-    const char *name;    /* at most 15 bytes are shown by the kernel */
-    IoqBlk *blk;         /* borrowed */
+    const char *name;      /* at most 15 bytes are shown by the kernel */
+    IoqBlk *blk;           /* borrowed */
     const cpu_set_t *cpus; /* NULL: where the process may run */
-    guint poll_max_usec; /* longest busy wait for the next request; 0: never */
+    guint poll_max_usec;   /* longest busy wait for the next request; 0: never */
 } IoqThreadOptions;
 
 IoqThread *ioq_thread_new(const IoqThreadOptions *options, GError **error);
@@ -78,7 +78,7 @@ typedef struct {
     guint64 requests;
     guint64 kicks;
     guint64 notifications;
-    guint64 polls_won;  /* busy waits that ended with a request */
+    guint64 polls_won; /* busy waits that ended with a request */
     guint64 polls_lost;
     guint in_flight;
     guint64 latency[IOQ_LATENCY_BUCKETS];

@@ -181,13 +181,12 @@ listen_on(const char *path, GError **error)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     gantry_autofd fd = -1;
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
+    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("'%1$s' is too long for a socket's path (%2$zu bytes at most)"), path,
                     sizeof(address.sun_path) - 1);
         return -1;
     }
-    strcpy(address.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || (unlink(path) < 0 && errno != ENOENT) ||
         bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0) {
@@ -216,9 +215,8 @@ open_store(const WorkerOptions *options, GError **error)
         store = ioq_store_file_new(buffered_fd, open(options->file, access | O_CLOEXEC | O_DIRECT),
                                    options->read_only, error);
     }
-    return store && options->delay_usec > 0
-               ? ioq_store_delay_new(store, (guint)options->delay_usec)
-               : store;
+    return store && options->delay_usec > 0 ? ioq_store_delay_new(store, (guint)options->delay_usec)
+                                            : store;
 }
 
 static gboolean
@@ -298,7 +296,7 @@ main(int argc, char **argv)
 
     gantry_log_init("gantry-ioq-worker");
     gantry_i18n_init();
-    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &(const struct sigaction){.sa_handler = SIG_IGN}, NULL);
     ioq_memory_guard_install();
     gantry_options_init(worker_options, &options);
     if (!gantry_options_parse_argv(worker_options, &options,

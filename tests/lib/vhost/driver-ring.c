@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-#define PART            4096
-#define ROUND(n)        (((n) + PART - 1) / PART * PART)
-#define AVAIL_FLAG      (1U << VRING_PACKED_DESC_F_AVAIL)
-#define USED_FLAG       (1U << VRING_PACKED_DESC_F_USED)
-#define WRAP_BIT        (1U << VRING_PACKED_EVENT_F_WRAP_CTR)
-#define SPLIT_STRIDE    4 /* descriptors of a buffer */
-#define FENCE()         __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define PART         4096
+#define ROUND(n)     (((n) + PART - 1) / PART * PART)
+#define AVAIL_FLAG   (1U << VRING_PACKED_DESC_F_AVAIL)
+#define USED_FLAG    (1U << VRING_PACKED_DESC_F_USED)
+#define WRAP_BIT     (1U << VRING_PACKED_EVENT_F_WRAP_CTR)
+#define SPLIT_STRIDE 4 /* descriptors of a buffer */
+#define FENCE()      __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 gsize
 driver_ring_bytes(guint size)
@@ -18,8 +18,7 @@ driver_ring_bytes(guint size)
 }
 
 void
-driver_ring_init(DriverRing *ring, gpointer memory, guint size, gboolean packed,
-                 gboolean event_idx)
+driver_ring_init(DriverRing *ring, gpointer memory, guint size, gboolean packed, gboolean event_idx)
 {
     memset(ring, 0, sizeof(*ring));
     ring->size = size;
@@ -42,11 +41,10 @@ split_add(DriverRing *ring, guint16 id, const DriverPiece *pieces, guint n, gpoi
     guint16 head = (guint16)(id * SPLIT_STRIDE);
 
     for (guint i = 0; i < n; i++) {
-        desc[first + i] = (struct vring_desc){
-            pieces[i].address, pieces[i].length,
-            (guint16)((i + 1 < n ? VRING_DESC_F_NEXT : 0) |
-                      (pieces[i].is_in ? VRING_DESC_F_WRITE : 0)),
-            (guint16)(first + i + 1)};
+        desc[first + i] = (struct vring_desc){pieces[i].address, pieces[i].length,
+                                              (guint16)((i + 1 < n ? VRING_DESC_F_NEXT : 0) |
+                                                        (pieces[i].is_in ? VRING_DESC_F_WRITE : 0)),
+                                              (guint16)(first + i + 1)};
     }
     if (table) {
         ((struct vring_desc *)ring->desc)[head] = (struct vring_desc){

@@ -6,8 +6,8 @@
 
 /*
  * The driver's side of a virtqueue, split or packed, for tests: what a guest does. Rings lie in
- * memory that the caller shares with the back end; buffers have an id below the ring's size, and the
- * caller knows which are in use.
+ * memory that the caller shares with the back end; buffers have an id below the ring's size, and
+ * the caller knows which are in use.
  */
 typedef struct {
     guint size;

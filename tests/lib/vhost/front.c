@@ -29,8 +29,8 @@ front_new(const FrontOptions *options)
     front->memory_fd = memfd_create("front-memory", MFD_CLOEXEC);
     g_assert_cmpint(front->memory_fd, >=, 0);
     g_assert_cmpint(ftruncate(front->memory_fd, (off_t)front->memory_bytes), ==, 0);
-    front->memory = mmap(NULL, front->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                         front->memory_fd, 0);
+    front->memory =
+        mmap(NULL, front->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, front->memory_fd, 0);
     g_assert(front->memory != MAP_FAILED);
     front->buffers = front->memory + ring_bytes * options->n_queues;
     front->queues = g_new0(FrontQueue, options->n_queues);
@@ -211,11 +211,11 @@ front_connect(Front *front)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
     front_disconnect(front);
-    g_assert_cmpuint(strlen(front->options.socket), <, sizeof(address.sun_path));
-    strcpy(address.sun_path, front->options.socket);
+    g_assert_cmpuint(g_strlcpy(address.sun_path, front->options.socket, sizeof(address.sun_path)),
+                     <, sizeof(address.sun_path));
     front->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(front->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        !negotiate(front) || !share_inflight(front) || !share_memory(front)) {
+    if (connect(front->fd, (struct sockaddr *)&address, sizeof(address)) < 0 || !negotiate(front) ||
+        !share_inflight(front) || !share_memory(front)) {
         return FALSE;
     }
     for (guint i = 0; i < front->options.n_queues; i++) {

@@ -20,13 +20,13 @@
 
 #include "lib/vhost/front.h"
 
-#define BLOCK            4096
-#define SECTORS          (BLOCK / 512)
-#define BLOCKS_A_SLOT    16
-#define UNSET_STATUS     0xff
-#define LATENCIES        (64 * 1024) /* buckets of LATENCY_NSEC; the last takes all above */
-#define LATENCY_NSEC     200
-#define HUNG_SECONDS     20
+#define BLOCK         4096
+#define SECTORS       (BLOCK / 512)
+#define BLOCKS_A_SLOT 16
+#define UNSET_STATUS  0xff
+#define LATENCIES     (64 * 1024) /* buckets of LATENCY_NSEC; the last takes all above */
+#define LATENCY_NSEC  200
+#define HUNG_SECONDS  20
 
 static char *socket_path;
 static gint n_queues = 1;
@@ -84,7 +84,7 @@ typedef struct {
     guint first_rested, n_rested;
     guint64 *versions; /* BLOCKS_A_SLOT a slot */
     guint32 random;
-    guint in_flight;   /* atomic */
+    guint in_flight; /* atomic */
     guint64 requests, errors, duplicates, bad;
     gint64 last_done_nsec; /* atomic */
     guint32 *latencies;
@@ -186,8 +186,7 @@ check(Load *load, Buffer *buffer, Shared *shared)
 {
     const char *data = load->data + (gsize)buffer->slot * BLOCK;
     guint64 blocks = BLOCKS_A_SLOT;
-    guint64 *version =
-        &load->versions[buffer->slot * BLOCKS_A_SLOT + buffer->block % blocks];
+    guint64 *version = &load->versions[buffer->slot * BLOCKS_A_SLOT + buffer->block % blocks];
 
     if (shared->status == UNSET_STATUS) {
         load->bad++; /* it was told to be done before it was */
@@ -384,8 +383,9 @@ main(int argc, char **argv)
         fprintf(stderr, "vhost-load: %s\n", error ? error->message : "wrong arguments; see --help");
         return 2;
     }
-    options = (FrontOptions){socket_path, (guint)n_queues, (guint)queue_size,
-                             load_bytes() * (gsize)n_queues, packed, event_idx, indirect, inflight};
+    options = (FrontOptions){
+        socket_path, (guint)n_queues, (guint)queue_size, load_bytes() * (gsize)n_queues,
+        packed,      event_idx,       indirect,          inflight};
     front = front_new(&options);
     if (!front_connect(front)) {
         fprintf(stderr, "vhost-load: cannot connect to %s\n", socket_path);

@@ -16,7 +16,7 @@ KEEPER=""
 trap 'keeper_stop; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-image() { truncate -s "${1:-64M}" "$scratch/image"; }
+image() { truncate -s "$1" "$scratch/image"; }
 
 # keeper_start [WORKER'S OPTION...]: KILL_POINT=NAME lets each worker die at that point, later and later for as long as CONTROL (see crash_point.h) is what it is.
 keeper_start() {
