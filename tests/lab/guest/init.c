@@ -7,7 +7,12 @@
  * the first disk, so that a test sees from outside whether, and how smoothly, the guest goes on.
  * The timer is absolute: after a pause the missed ticks are not made up, so the gap in host time
  * between two lines is the pause. Commands come on the second serial port, a line each: "burn
- * PERCENT", "dirty MIB_PER_SEC", "off". Kernel command line: lab.burn=, lab.dirty=.
+ * PERCENT", "dirty MIB_PER_SEC", "off". Kernel command line: lab.burn=, lab.dirty=, lab.verify=.
+ *
+ * With lab.verify=N, N threads write and read back blocks of /dev/vdb, each in a part of its own,
+ * and once a second "V LEAST BAD ERRORS" is written: the rounds of the thread that has made the
+ * fewest, so that one request that hangs is seen; blocks that were not as written; and requests
+ * that failed.
  */
 #define _GNU_SOURCE /* O_DIRECT */
 #include <errno.h>
@@ -34,6 +39,7 @@
 
 static atomic_int burn_percent;
 static atomic_int dirty_mib_per_sec;
+static int verify_threads;
 static int serial = 2;    /* ttyS0: what we tell */
 static int commands = -1; /* ttyS1: what we are told */
 
@@ -92,6 +98,65 @@ burn(void *unused)
         sleep_until(slice);
     }
     return unused;
+}
+
+#define VERIFY_BLOCK  4096
+#define VERIFY_BLOCKS 64 /* a thread's part of the disk */
+#define VERIFY_MAX    64 /* threads */
+
+static atomic_long rounds[VERIFY_MAX], bad, failed;
+static const char *const verify_disk = "/dev/vdb";
+
+static void
+fill(unsigned long long *words, unsigned long long block, unsigned long long version)
+{
+    for (unsigned i = 0; i < VERIFY_BLOCK / sizeof(*words); i += 2) {
+        words[i] = block << 32 | i;
+        words[i + 1] = version;
+    }
+}
+
+static long
+least_rounds(void)
+{
+    long least = rounds[0];
+
+    for (int i = 1; i < verify_threads && i < VERIFY_MAX; i++) {
+        least = rounds[i] < least ? rounds[i] : least;
+    }
+    return least;
+}
+
+static void *
+verify(void *number)
+{
+    unsigned long long first = (unsigned long long)(size_t)number * VERIFY_BLOCKS;
+    unsigned long long versions[VERIFY_BLOCKS] = {0};
+    void *wanted = aligned_alloc(VERIFY_BLOCK, VERIFY_BLOCK);
+    void *got = aligned_alloc(VERIFY_BLOCK, VERIFY_BLOCK);
+    int disk = open(verify_disk, O_RDWR | O_DIRECT | O_CLOEXEC);
+
+    for (unsigned long long round = 0; wanted && got && disk >= 0; round++) {
+        unsigned i = (unsigned)(round * 7 % VERIFY_BLOCKS);
+        unsigned k = (unsigned)(round * 11 % VERIFY_BLOCKS);
+
+        fill(wanted, first + i, ++versions[i]);
+        if (pwrite(disk, wanted, VERIFY_BLOCK, (off_t)(first + i) * VERIFY_BLOCK) != VERIFY_BLOCK ||
+            pread(disk, got, VERIFY_BLOCK, (off_t)(first + k) * VERIFY_BLOCK) != VERIFY_BLOCK) {
+            failed++;
+            continue;
+        }
+        fill(wanted, first + k, versions[k]);
+        if (versions[k] > 0 && memcmp(wanted, got, VERIFY_BLOCK) != 0) {
+            bad++;
+        }
+        rounds[(size_t)number]++;
+        if (round % 256 == 0 && fdatasync(disk) != 0) {
+            failed++;
+        }
+    }
+    dprintf(serial, "E %s: %s\n", verify_disk, strerror(errno));
+    return NULL;
 }
 
 static void *
@@ -156,7 +221,9 @@ read_command_line(void)
     if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0) {
         const char *burn_at = strstr(text, "lab.burn=");
         const char *dirty_at = strstr(text, "lab.dirty=");
+        const char *verify_at = strstr(text, "lab.verify=");
 
+        verify_threads = verify_at ? atoi(verify_at + strlen("lab.verify=")) : 0;
         burn_percent = burn_at ? atoi(burn_at + strlen("lab.burn=")) : 0;
         dirty_mib_per_sec = dirty_at ? atoi(dirty_at + strlen("lab.dirty=")) : 0;
     }
@@ -234,6 +301,9 @@ main(void)
     disk = open("/dev/vda", O_RDWR | O_DIRECT | O_CLOEXEC);
     pthread_create(&thread, NULL, burn, NULL);
     pthread_create(&thread, NULL, dirty, NULL);
+    for (long i = 0; i < verify_threads && i < VERIFY_MAX; i++) {
+        pthread_create(&thread, NULL, verify, (void *)i);
+    }
 
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     timerfd_settime(timer, 0, &period, NULL);
@@ -252,6 +322,9 @@ main(void)
                 dprintf(serial, "T %lu %lld\n", ++count, now_nsec() / 1000000);
                 if (count % (1000 / TICK_MSEC) == 0) {
                     write_count(disk, count);
+                    if (verify_threads > 0) {
+                        dprintf(serial, "V %ld %ld %ld\n", least_rounds(), bad, failed);
+                    }
                 }
             }
         }

@@ -10,7 +10,7 @@ guest_command() {
     local what=$1
     shift
     case $what in
-    xml | start | wait | count | burn | dirty | host | report | log) "guest_$what" "$@" ;;
+    xml | start | wait | count | burn | dirty | host | report | log | verified) "guest_$what" "$@" ;;
     *) die "guest: no command '$what'; see --help" ;;
     esac
 }
@@ -21,7 +21,7 @@ guest_log() { echo "$STATE/shared/$1.log"; }
 guest_uuid() { sha256sum <<<"$1" | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/'; }
 
 guest_xml() {
-    local name=${1:?guest xml takes a name} vcpus=1 memory=256 burn=0 dirty=0 metadata=""
+    local name=${1:?guest xml takes a name} vcpus=1 memory=256 burn=0 dirty=0 verify=0 metadata="" devices="" shared=""
     shift
     while [ $# -gt 0 ]; do
         case $1 in
@@ -29,7 +29,10 @@ guest_xml() {
         --memory) memory=${2:?} ;;
         --burn) burn=${2:?} ;;
         --dirty) dirty=${2:?} ;;
+        --verify) verify=${2:?} ;;
         --metadata) metadata=${2?} ;;
+        # More devices, as vhost-user ones: those take memory that is shared.
+        --devices) devices=${2?} shared="<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>" ;;
         *) die "guest: unknown option '$1'" ;;
         esac
         shift 2
@@ -40,12 +43,13 @@ guest_xml() {
 	  <uuid>$(guest_uuid "$name")</uuid>
 	  <metadata>$metadata</metadata>
 	  <memory unit='MiB'>$memory</memory>
+	  $shared
 	  <vcpu>$vcpus</vcpu>
 	  <os>
 	    <type arch='x86_64' machine='q35'>hvm</type>
 	    <kernel>/shared/boot/vmlinuz</kernel>
 	    <initrd>/shared/boot/initrd.gz</initrd>
-	    <cmdline>console=ttyS0 quiet mitigations=off lab.burn=$burn lab.dirty=$dirty</cmdline>
+	    <cmdline>console=ttyS0 quiet mitigations=off lab.burn=$burn lab.dirty=$dirty lab.verify=$verify</cmdline>
 	  </os>
 	  <features><acpi/></features>
 	  <cpu mode='custom' match='exact' check='none'><model>Nehalem</model></cpu>
@@ -60,6 +64,7 @@ guest_xml() {
 	    <interface type='bridge'><source bridge='br0'/><model type='virtio'/></interface>
 	    <serial type='file'><source path='/shared/$name.log' append='on'/></serial>
 	    <serial type='unix'><source mode='bind' path='/run/gantry-lab-$name.sock'/></serial>
+	    $devices
 	    <memballoon model='virtio'/>
 	  </devices>
 	</domain>
@@ -134,6 +139,9 @@ guest_tell() {
 }
 
 guest_has_taken() { [ "$(grep -c "^C $2" "$1")" -gt "$3" ]; }
+
+# "LEAST BAD FAILED" of what the guest has written and read back (--verify): rounds of its slowest thread, wrong blocks, failed requests.
+guest_verified() { tail -n 400 "$(guest_log "${1:?guest verified takes a name}")" | awk '/^V [0-9]+ [0-9]+ [0-9]+\r?$/ {last = $2 " " $3 " " $4} END {sub(/\r/, "", last); print last ? last : "0 0 0"}'; }
 
 guest_burn() { guest_tell "${1:?guest burn takes a name}" "burn ${2:?guest burn takes a percentage}"; }
 guest_dirty() { guest_tell "${1:?guest dirty takes a name}" "dirty ${2:?guest dirty takes MiB a second}"; }
