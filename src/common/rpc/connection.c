@@ -396,6 +396,7 @@ connection_run_steps(GantryRpcConnection *connection)
         if (!connection_read(connection)) {
             connection_arm(connection, G_IO_IN, connection->active_usec,
                            connection->server->limits.idle_msec);
+            gantry_rpc_server_resume(connection->server); /* it is idle: one that can make room */
             return;
         }
     }

@@ -25,7 +25,7 @@ struct GantryRpcServer {
     GantryRpcLimits limits;
     GMainContext *context;
     GSocket *listener;
-    GSource *accept_source; /* NULL while all connections are taken */
+    GSource *accept_source; /* NULL while all connections are at work */
     GQueue connections;     /* of GantryRpcConnection */
 };
 
@@ -49,7 +49,7 @@ struct GantryRpcConnection {
 void gantry_rpc_server_set_limits(GantryRpcServer *server, const GantryRpcLimits *limits);
 guint gantry_rpc_server_n_connections(const GantryRpcServer *server);
 
-/* There may be room for a connection again. */
+/* There may be room for a connection again: one has closed, or has nothing to do. */
 void gantry_rpc_server_resume(GantryRpcServer *server);
 
 /* Puts a new connection on the server's list, takes @socket over, and begins to serve it. */

@@ -528,9 +528,10 @@ test_many(World *world, gconstpointer data)
 
 /* All connections at work: a further client waits, and is served when one is free. */
 static void
-test_all_busy(World *world, gconstpointer data)
+all_busy(World *world, gboolean closes)
 {
-    const GantryRpcLimits limits = {.n_connections = 1, .idle_msec = PLENTY, .write_msec = PLENTY};
+    const GantryRpcLimits limits = {
+        .n_connections = 1, .idle_msec = 2 * PLENTY, .write_msec = PLENTY};
     gantry_autofd busy = -1;
     gantry_autofd next = -1;
     g_autofree char *busy_answer = NULL;
@@ -546,9 +547,25 @@ test_all_busy(World *world, gconstpointer data)
     g_assert_cmpstr(world->order->str, ==, "");
     gantry_rpc_request_reply(g_steal_pointer(&world->pending), NULL);
     busy_answer = raw_receive(busy, 1, NULL);
-    close(gantry_fd_steal(&busy));
+    g_assert_cmpstr(busy_answer, ==, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}\n");
+    if (closes) {
+        close(gantry_fd_steal(&busy));
+    }
     next_answer = raw_receive(next, 1, NULL);
     g_assert_cmpstr(next_answer, ==, "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":[]}\n");
+}
+
+static void
+test_all_busy(World *world, gconstpointer data)
+{
+    all_busy(world, TRUE);
+}
+
+/* Who has its answer and stays makes room, too, long before it has been idle for too long. */
+static void
+test_all_busy_then_idle(World *world, gconstpointer data)
+{
+    all_busy(world, FALSE);
 }
 
 static void
@@ -698,6 +715,7 @@ main(int argc, char **argv)
     ADD("/rpc/server/gone-server", NULL, test_gone_server);
     ADD("/rpc/server/many", NULL, test_many);
     ADD("/rpc/server/all-busy", NULL, test_all_busy);
+    ADD("/rpc/server/all-busy-then-idle", NULL, test_all_busy_then_idle);
     ADD("/rpc/server/live-conflict", NULL, test_live_conflict);
     ADD("/rpc/server/stale", NULL, test_stale);
     ADD("/rpc/server/no-group", NULL, test_no_group);
