@@ -8,9 +8,10 @@
  * what the migration has cost. What two threads share is in a box with a reference count, since a
  * call can outlive whoever waits for it.
  *
- * Before its turn the call waits for whatever job the domain has. Only a job that is a migration to
- * elsewhere is shown and cancelled; while it waits, the deadline stands until its turn has come or
- * its call is given up.
+ * Before its turn the call waits for whatever job the domain has. libvirt does not tell whose a job
+ * is, so a domain that is migrated already is left alone, and only a migration to elsewhere that is
+ * seen after our own call was made is shown, and cancelled. While the call waits, the deadline
+ * stands until its turn has come or its call is given up.
  *
  * libvirt can only cancel while memory is being sent. Before and after that it talks to the target,
  * whose silence ends the migration by the keepalive between the two libvirts, half a minute as they
@@ -36,16 +37,8 @@ typedef struct {
     char *target_uri;
     guint max_downtime_msec;
     int autostart; /* at the source; known when the migration is done */
+    gint begun;    /* atomic: nobody else migrated the domain, and libvirt was asked to */
 } Job;
-
-/* What a question about the domain finds; shared as well. */
-typedef struct {
-    char *uuid;
-    gboolean running;
-    gboolean migrating; /* leaves this host, or is about to */
-    LbMoveProgress progress;
-    LbMoveResult result;
-} Answer;
 
 static void
 job_clear(gpointer data)
@@ -68,26 +61,34 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Job, job_release)
 static void
 answer_clear(gpointer data)
 {
-    g_free(((Answer *)data)->uuid);
+    g_free(((LbAnswer *)data)->uuid);
 }
 
-static void
-answer_release(gpointer data)
+void
+lb_answer_release(gpointer data)
 {
     g_atomic_rc_box_release_full(data, answer_clear);
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Answer, answer_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LbAnswer, lb_answer_release)
+
+static gboolean get_migration(virDomainPtr domain, GantryVirtParams *ret_params);
 
 static gboolean
 migrate(virConnectPtr virt, gpointer data, GError **error)
 {
     Job *job = data;
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, job->uuid);
+    g_auto(GantryVirtParams) foreign = {0};
     unsigned int flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER;
 
     if (!domain) {
         gantry_virt_set_error(error, _("domain '%s' is not at the source any more"), job->name);
+        return FALSE;
+    }
+    if (get_migration(domain, &foreign)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                    _("somebody else is migrating domain '%s'"), job->name);
         return FALSE;
     }
     if (virDomainIsPersistent(domain) == 1) {
@@ -104,6 +105,7 @@ migrate(virConnectPtr virt, gpointer data, GError **error)
                               job->name, job->max_downtime_msec);
         return FALSE;
     }
+    g_atomic_int_set(&job->begun, TRUE);
     if (virDomainMigrateToURI3(domain, job->target_uri, NULL, 0, flags) < 0) {
         gantry_virt_set_error(error, _("cannot migrate domain '%1$s' to %2$s"), job->name,
                               job->target_uri);
@@ -143,7 +145,7 @@ get_migration(virDomainPtr domain, GantryVirtParams *ret_params)
 static gboolean
 ask_progress(virConnectPtr virt, gpointer data, GError **error)
 {
-    Answer *answer = data;
+    LbAnswer *answer = data;
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
     g_auto(GantryVirtParams) params = {0};
     guint64 total, remaining;
@@ -165,7 +167,7 @@ ask_progress(virConnectPtr virt, gpointer data, GError **error)
 static gboolean
 cancel(virConnectPtr virt, gpointer data, GError **error)
 {
-    Answer *answer = data;
+    LbAnswer *answer = data;
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
     g_auto(GantryVirtParams) params = {0};
 
@@ -185,7 +187,7 @@ cancel(virConnectPtr virt, gpointer data, GError **error)
 static gboolean
 ask_outcome(virConnectPtr virt, gpointer data, GError **error)
 {
-    Answer *answer = data;
+    LbAnswer *answer = data;
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
     g_auto(GantryVirtParams) active = {0};
     g_auto(GantryVirtParams) params = {0};
@@ -214,7 +216,7 @@ ask_outcome(virConnectPtr virt, gpointer data, GError **error)
 static gboolean
 set_autostart(virConnectPtr virt, gpointer data, GError **error)
 {
-    Answer *answer = data;
+    LbAnswer *answer = data;
     g_autoptr(virDomain) domain = virDomainLookupByUUIDString(virt, answer->uuid);
 
     if (!domain || virDomainSetAutostart(domain, TRUE) < 0) {
@@ -224,23 +226,23 @@ set_autostart(virConnectPtr virt, gpointer data, GError **error)
     return TRUE;
 }
 
-static Answer *
+static LbAnswer *
 answer_new(const char *uuid)
 {
-    Answer *answer = g_atomic_rc_box_new0(Answer);
+    LbAnswer *answer = g_atomic_rc_box_new0(LbAnswer);
 
     answer->uuid = g_strdup(uuid);
     return answer;
 }
 
 /* The answer of one question; NULL where it was not to be had. */
-static Answer *
+static LbAnswer *
 ask(GantryVirtConn *conn, GantryVirtFunc question, const char *uuid, GError **error)
 {
-    g_autoptr(Answer) answer = answer_new(uuid);
+    g_autoptr(LbAnswer) answer = answer_new(uuid);
 
-    if (!gantry_virt_call(conn, question, g_atomic_rc_box_acquire(answer), answer_release, ASK_MSEC,
-                          error)) {
+    if (!gantry_virt_call(conn, question, g_atomic_rc_box_acquire(answer), lb_answer_release,
+                          ASK_MSEC, error)) {
         return NULL;
     }
     return g_steal_pointer(&answer);
@@ -272,14 +274,41 @@ lb_judge_place(const LbSight *source, const LbSight *target, const LbSight *sour
     return target->running ? LB_PLACE_TARGET : LB_PLACE_NEITHER;
 }
 
+/* Whether the libvirtd has not answered, rather than answered with @error. A connection that ends
+ * during a question is not UP by the time that the question has failed. */
+static gboolean
+is_silence(GantryVirtConn *conn, const GError *error)
+{
+    return error->domain == GANTRY_ERROR || gantry_virt_conn_state(conn, NULL) != GANTRY_VIRT_UP;
+}
+
+LbAnswer *
+lb_ask_patiently(GantryVirtConn *conn, GantryVirtFunc question, const char *uuid,
+                 guint patience_msec)
+{
+    gint64 end = g_get_monotonic_time() + (gint64)patience_msec * 1000;
+
+    for (;;) {
+        gint64 left_usec = MAX(end - g_get_monotonic_time(), 0);
+        g_autoptr(GError) error = NULL;
+        LbAnswer *answer;
+
+        /* It counts as up until its end has been seen: that alone is not enough. */
+        gantry_virt_conn_wait_up(conn, (guint)(left_usec / 1000));
+        answer = ask(conn, question, uuid, &error);
+        if (answer || !is_silence(conn, error) || g_get_monotonic_time() >= end) {
+            return answer;
+        }
+    }
+}
+
 /* @patience_msec: for a libvirtd to be back, whose restart may have ended the migration */
 static LbSight
-look(GantryVirtConn *conn, guint patience_msec, const char *uuid, Answer **ret_answer)
+look(GantryVirtConn *conn, guint patience_msec, const char *uuid, LbAnswer **ret_answer)
 {
     LbSight sight = {0};
 
-    gantry_virt_conn_wait_up(conn, patience_msec);
-    *ret_answer = ask(conn, ask_outcome, uuid, NULL);
+    *ret_answer = lb_ask_patiently(conn, ask_outcome, uuid, patience_msec);
     if (*ret_answer) {
         sight.seen = TRUE;
         sight.running = (*ret_answer)->running;
@@ -290,11 +319,12 @@ look(GantryVirtConn *conn, guint patience_msec, const char *uuid, Answer **ret_a
 
 /* @ret_at_target: (out): what the target knows of it, where the place is LB_PLACE_TARGET. */
 static LbPlace
-find_place(GantryVirtConn *source, GantryVirtConn *target, const char *uuid, Answer **ret_at_target)
+find_place(GantryVirtConn *source, GantryVirtConn *target, const char *uuid,
+           LbAnswer **ret_at_target)
 {
-    g_autoptr(Answer) before = NULL;
-    g_autoptr(Answer) at_target = NULL;
-    g_autoptr(Answer) after = NULL;
+    g_autoptr(LbAnswer) before = NULL;
+    g_autoptr(LbAnswer) at_target = NULL;
+    g_autoptr(LbAnswer) after = NULL;
     LbSight source_sight = look(source, SEE_MSEC, uuid, &before);
     LbSight target_sight =
         look(target, source_sight.running ? ASK_MSEC : SEE_MSEC, uuid, &at_target);
@@ -312,9 +342,9 @@ find_place(GantryVirtConn *source, GantryVirtConn *target, const char *uuid, Ans
 }
 
 /* Waits for the migration's call; reports progress, and cancels the job at the deadline or on
- * request. @ret_why: (out): why it was cancelled; NULL: it was not. */
+ * request. @ret_why: (out): why it was cancelled; NULL: it was not, also where that was tried. */
 static gboolean
-wait_for_migration(const LbMove *move, GantryVirtCall *call, GantryVirtConn *beside,
+wait_for_migration(const LbMove *move, Job *job, GantryVirtCall *call, GantryVirtConn *beside,
                    const LbMoveWatcher *watcher, gpointer data, const char **ret_why,
                    GError **error)
 {
@@ -322,15 +352,18 @@ wait_for_migration(const LbMove *move, GantryVirtCall *call, GantryVirtConn *bes
     const char *why = NULL;
 
     while (!gantry_virt_call_wait(call, POLL_MSEC)) {
-        g_autoptr(Answer) answer = NULL;
+        g_autoptr(LbAnswer) answer = NULL;
 
         if (!why && watcher->is_cancelled && watcher->is_cancelled(data)) {
             why = _("cancelled on request");
         } else if (!why && g_get_monotonic_time() >= deadline) {
             why = _("cancelled, since it took too long");
         }
+        if (!g_atomic_int_get(&job->begun)) {
+            continue; /* what there is to see, or to cancel, is not ours */
+        }
         if (why && !*ret_why) {
-            g_autoptr(Answer) cancelled = ask(beside, cancel, move->uuid, NULL);
+            g_autoptr(LbAnswer) cancelled = ask(beside, cancel, move->uuid, NULL);
 
             *ret_why = cancelled ? why : NULL; /* else: between two phases, again next time */
         }
@@ -339,7 +372,6 @@ wait_for_migration(const LbMove *move, GantryVirtCall *call, GantryVirtConn *bes
             watcher->progress(&answer->progress, data);
         }
     }
-    *ret_why = why;
     return gantry_virt_call_finish(call, error);
 }
 
@@ -351,7 +383,7 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
     g_autoptr(GantryVirtConn) beside = gantry_virt_conn_new(move->source_uri, NULL);
     g_autoptr(GantryVirtConn) target = gantry_virt_conn_new(move->target_uri, NULL);
     g_autoptr(GError) failure = NULL;
-    g_autoptr(Answer) at_target = NULL;
+    g_autoptr(LbAnswer) at_target = NULL;
     const char *why_cancelled = NULL;
     g_autoptr(Job) job = g_atomic_rc_box_new0(Job);
     GantryVirtCall *call;
@@ -364,8 +396,9 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
     job->max_downtime_msec = move->max_downtime_msec;
     call = gantry_virt_call_start(source, migrate, g_atomic_rc_box_acquire(job), job_release,
                                   move->timeout_msec + CANCEL_MSEC);
-    done = wait_for_migration(move, call, beside, watcher, data, &why_cancelled, &failure);
-    if (g_error_matches(failure, GANTRY_ERROR, GANTRY_ERROR_UNAVAILABLE)) {
+    done = wait_for_migration(move, job, call, beside, watcher, data, &why_cancelled, &failure);
+    if (g_error_matches(failure, GANTRY_ERROR, GANTRY_ERROR_UNAVAILABLE) ||
+        g_error_matches(failure, GANTRY_ERROR, GANTRY_ERROR_CONFLICT)) {
         g_set_error(error, LB_MOVE_ERROR, LB_MOVE_ERROR_STAYED,
                     _("%s; the migration was not begun"), failure->message);
         return FALSE;
@@ -374,7 +407,7 @@ lb_move(const LbMove *move, const LbMoveWatcher *watcher, gpointer data, LbMoveR
     if (done && place == LB_PLACE_TARGET) {
         *ret_result = at_target->result;
         if (job->autostart) {
-            g_autoptr(Answer) set = ask(target, set_autostart, move->uuid, NULL);
+            g_autoptr(LbAnswer) set = ask(target, set_autostart, move->uuid, NULL);
 
             ret_result->autostart_lost = set == NULL;
         }

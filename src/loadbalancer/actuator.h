@@ -8,7 +8,8 @@
 
 typedef enum {
     LB_MOVE_ERROR_STAYED,    /* libvirt, or a hook, refused or broke off; it runs at the source, or
-                                the source could not even be asked to begin */
+                                the source could not even be asked to begin, or somebody else
+                                migrates it already, who is let be */
     LB_MOVE_ERROR_CANCELLED, /* by the deadline or the caller; it runs at the source */
     LB_MOVE_ERROR_UNCLEAR,   /* it runs at the target in spite of an error, at both hosts, at
                                 neither, still migrates, or that could not be seen: somebody
