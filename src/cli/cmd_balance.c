@@ -25,7 +25,7 @@
 
 /* Besides those of cli.h. */
 enum {
-    BALANCE_EXIT_MOVE_FAILED = 10, /* a move failed or was cancelled; the domain runs on */
+    BALANCE_EXIT_MOVE_FAILED = 10, /* a move failed or was not made; the domain runs on */
     BALANCE_EXIT_PARTIAL = 11,     /* done, but not every host could be asked */
     BALANCE_EXIT_UNCLEAR = 12,     /* after a move a domain is not where it should be */
 };
@@ -201,6 +201,20 @@ make_move(const BalanceOptions *options, const LbState *state, const LbCandidate
     return outcome;
 }
 
+static void
+report_not_made(const LbState *state, const LbCandidate *candidate)
+{
+    const LbHost *source = lb_state_host(state, candidate->source);
+    g_autofree char *name = gantry_printable(lb_host_vm(source, candidate->vm)->name);
+    g_autofree char *from = gantry_printable(source->name);
+    g_autofree char *to = gantry_printable(lb_state_host(state, candidate->target)->name);
+
+    fprintf(stderr,
+            _("gantry balance: domain '%1$s' was not moved from %2$s to %3$s: interrupted "
+              "before\n"),
+            name, from, to);
+}
+
 /* Makes the moves one after the other. Returns: the exit status, @result where all went well. */
 static int
 make_moves(const BalanceOptions *options, const LbState *state, const LbPlan *plan,
@@ -212,9 +226,16 @@ make_moves(const BalanceOptions *options, const LbState *state, const LbPlan *pl
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
     }
-    for (guint i = 0; i < plan->moves->len && !interrupted; i++) {
-        Outcome *outcome = make_move(options, state, &g_array_index(plan->moves, LbCandidate, i));
+    for (guint i = 0; i < plan->moves->len; i++) {
+        const LbCandidate *candidate = &g_array_index(plan->moves, LbCandidate, i);
+        Outcome *outcome;
 
+        if (interrupted) {
+            report_not_made(state, candidate);
+            result = BALANCE_EXIT_MOVE_FAILED;
+            continue;
+        }
+        outcome = make_move(options, state, candidate);
         g_ptr_array_add(outcomes, outcome);
         if (g_error_matches(outcome->error, LB_MOVE_ERROR, LB_MOVE_ERROR_UNCLEAR)) {
             return BALANCE_EXIT_UNCLEAR; /* no further moves before somebody has looked */

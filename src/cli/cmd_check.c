@@ -193,23 +193,33 @@ add_file_finding(Check *check, const char *name, const char *path, const GError 
     }
 }
 
+/* Whether the hook can write @file: it makes the folder at its first run. */
+static gboolean
+log_file_is_possible(const char *file)
+{
+    g_autofree char *folder = g_path_get_dirname(file);
+    g_autofree char *above = g_path_get_dirname(folder);
+
+    if (g_str_equal(file, "stderr")) {
+        return TRUE;
+    }
+    return g_path_is_absolute(file) && !g_file_test(file, G_FILE_TEST_IS_DIR) &&
+           g_file_test(g_file_test(folder, G_FILE_TEST_EXISTS) ? folder : above,
+                       G_FILE_TEST_IS_DIR);
+}
+
 /* What the hook finds wrong with its log it can tell nobody. */
 static void
 check_log(const HookConfig *config, GError **error)
 {
-    g_autofree char *folder = NULL;
-
     if (!gantry_log_levels_are_valid(config->log_levels, error)) {
         g_prefix_error(error, "%s: [log] level: ", GANTRY_CONFDIR "/hook.conf");
         return;
     }
-    if (!config->log_file) {
-        return;
-    }
-    folder = g_path_get_dirname(config->log_file);
-    if (!g_path_is_absolute(config->log_file) || !g_file_test(folder, G_FILE_TEST_IS_DIR)) {
+    if (config->log_file && !log_file_is_possible(config->log_file)) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("%1$s: [log] file: '%2$s' is not an absolute path in a folder that exists"),
+                    _("%1$s: [log] file: '%2$s' is neither stderr nor the absolute path of a file "
+                      "whose folder exists, or can be made in one that does"),
                     GANTRY_CONFDIR "/hook.conf", config->log_file);
     }
 }
