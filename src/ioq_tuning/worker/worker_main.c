@@ -5,28 +5,25 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
-#include "common/base/cpuset.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
 #include "common/base/option.h"
-#include "common/rpc/rpc.h"
 #include "gantry-config.h"
 #include "ioq_tuning/vhost_user/memory.h"
 #include "ioq_tuning/worker/device.h"
+#include "ioq_tuning/worker/worker.h"
 
-#define MIB (1024 * 1024)
+#define CONFIG_OPTION "--config-fd"
 
 typedef struct {
     char *name;
@@ -43,6 +40,7 @@ typedef struct {
     char *serial;
     char *control;
     gboolean no_inflight;
+    gint64 config_fd; /* -1: none */
     gboolean version;
 } WorkerOptions;
 
@@ -149,32 +147,6 @@ static const char worker_examples[] =
        "  gantry-ioq-worker --socket /run/vm1-vda.sock --file /srv/vm1.img --queues-per-thread 2\n"
        "  gantry-ioq-worker --socket /tmp/null.sock --null 1024 --poll 0\n");
 
-static gboolean
-on_signal(gpointer loop)
-{
-    g_main_loop_quit(loop);
-    return G_SOURCE_CONTINUE;
-}
-
-static void
-on_status(GantryRpcRequest *request, gpointer device)
-{
-    gantry_rpc_request_reply(request, ioq_device_status(device));
-}
-
-static void
-on_refresh(GantryRpcRequest *request, gpointer device)
-{
-    ioq_device_refresh_size(device);
-    gantry_rpc_request_reply(request, NULL);
-}
-
-static const GantryRpcMethod methods[] = {
-    {"ioq/status", on_status},
-    {"ioq/refresh", on_refresh},
-    {NULL, NULL},
-};
-
 static int
 listen_on(const char *path, GError **error)
 {
@@ -196,95 +168,56 @@ listen_on(const char *path, GError **error)
     return gantry_fd_steal(&fd);
 }
 
-static IoqStore *
-open_store(const WorkerOptions *options, GError **error)
+/* The one disk of a command line. */
+static gboolean
+disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error)
 {
     int access = options->read_only ? O_RDONLY : O_RDWR;
-    int buffered_fd;
-    IoqStore *store;
 
-    if (options->null_mib > 0) {
-        store = ioq_store_null_new(options->null_mib * MIB);
-    } else {
-        buffered_fd = open(options->file, access | O_CLOEXEC);
-        if (buffered_fd < 0) {
+    *disk = (WorkerDisk){
+        .name = g_strdup(options->name),
+        .listen_fd = -1,
+        .buffered_fd = -1,
+        .direct_fd = -1,
+        .null_mib = options->null_mib,
+        .delay_usec = (guint)options->delay_usec,
+        .read_only = options->read_only,
+        .max_queues = (guint)options->max_queues,
+        .queue_size = (guint)options->queue_size,
+        .queues_per_thread = (guint)options->queues_per_thread,
+        .cpus = g_strdup(options->cpus),
+        .poll_usec = (guint)options->poll_usec,
+        .serial = g_strdup(options->serial),
+        .no_inflight = options->no_inflight,
+    };
+    if (options->file) {
+        disk->buffered_fd = open(options->file, access | O_CLOEXEC);
+        if (disk->buffered_fd < 0) {
             gantry_set_error_errno(error, errno, _("Cannot open %s"), options->file);
-            return NULL;
+            return FALSE;
         }
         /* Not every file system has O_DIRECT; the page cache does, too. */
-        store = ioq_store_file_new(buffered_fd, open(options->file, access | O_CLOEXEC | O_DIRECT),
-                                   options->read_only, error);
+        disk->direct_fd = open(options->file, access | O_CLOEXEC | O_DIRECT);
     }
-    return store && options->delay_usec > 0 ? ioq_store_delay_new(store, (guint)options->delay_usec)
-                                            : store;
-}
-
-static gboolean
-read_cpus(const char *text, cpu_set_t *ret_cpus, GError **error)
-{
-    g_autoptr(GantryCpuset) set = gantry_cpuset_parse(text, error);
-
-    if (!set) {
-        return FALSE;
-    }
-    CPU_ZERO(ret_cpus);
-    for (guint cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (gantry_cpuset_contains(set, cpu)) {
-            CPU_SET(cpu, ret_cpus);
-        }
-    }
-    return TRUE;
+    disk->listen_fd = listen_on(options->socket, error);
+    return disk->listen_fd >= 0;
 }
 
 static gboolean
 serve(const WorkerOptions *options, GError **error)
 {
-    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-    g_autoptr(GantryRpcServer) control = NULL;
-    IoqStore *store;
-    IoqDevice *device;
-    cpu_set_t cpus;
-    int fd;
-    IoqDeviceOptions device_options = {
-        .name = options->name,
-        .max_queues = (guint)options->max_queues,
-        .queue_size = (guint)options->queue_size,
-        .queues_per_thread = (guint)options->queues_per_thread,
-        .poll_max_usec = (guint)options->poll_usec,
-        .id = options->serial,
-        .no_inflight = options->no_inflight,
-    };
+    g_autoptr(WorkerConfig) config = NULL;
+    gboolean ok;
 
-    if (options->cpus) {
-        if (!read_cpus(options->cpus, &cpus, error)) {
-            return FALSE;
-        }
-        device_options.cpus = &cpus;
+    if (options->config_fd >= 0) {
+        config = worker_config_read(options->config_fd, error);
+        return config && worker_serve(config, error);
     }
-    store = open_store(options, error);
-    if (!store) {
-        return FALSE;
-    }
-    fd = listen_on(options->socket, error);
-    if (fd < 0) {
-        ioq_store_free(store);
-        return FALSE;
-    }
-    device = ioq_device_new(fd, store, &device_options);
-    if (options->control) {
-        control = gantry_rpc_server_new(options->control, methods, NULL, device, error);
-        if (!control) {
-            ioq_device_free(device);
-            return FALSE;
-        }
-    }
-    g_unix_signal_add(SIGTERM, on_signal, loop);
-    g_unix_signal_add(SIGINT, on_signal, loop);
-    g_main_loop_run(loop);
-    g_clear_pointer(&control, gantry_rpc_server_free);
-    ioq_device_free(device);
+    config = worker_config_new(1);
+    config->control = g_strdup(options->control);
+    ok = disk_from_options(options, &config->disks[0], error) && worker_serve(config, error);
     unlink(options->socket);
-    return TRUE;
+    return ok;
 }
 
 int
@@ -299,13 +232,20 @@ main(int argc, char **argv)
     sigaction(SIGPIPE, &(const struct sigaction){.sa_handler = SIG_IGN}, NULL);
     ioq_memory_guard_install();
     gantry_options_init(worker_options, &options);
+    options.config_fd = -1;
+    if (argc == 3 && g_str_equal(argv[1], CONFIG_OPTION)) {
+        /* From gantry-ioqd only, so it is in no help text. */
+        options.config_fd = (gint64)g_ascii_strtoull(argv[2], NULL, 10);
+        argc = 1;
+    }
     if (!gantry_options_parse_argv(worker_options, &options,
                                    "gantry-ioq-worker --socket PATH --file PATH [OPTION...]",
                                    _(worker_examples), &argc, &argv, &error)) {
         status = 2;
     } else if (options.version) {
         printf("gantry-ioq-worker %s\n", GANTRY_VERSION);
-    } else if (argc > 1 || !options.socket || !options.file == (options.null_mib == 0)) {
+    } else if (options.config_fd < 0 &&
+               (argc > 1 || !options.socket || !options.file == (options.null_mib == 0))) {
         g_set_error(&error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("give --socket, and either --file or --null; see --help"));
         status = 2;

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/* What a worker serves. From gantry-ioqd it comes as JSON, with descriptors by number: a worker of
+ * a VM opens nothing. */
+typedef struct {
+    char *name;
+    int listen_fd;
+    int buffered_fd; /* -1: the null store */
+    int direct_fd;   /* -1: no O_DIRECT */
+    guint64 null_mib;
+    guint delay_usec;
+    gboolean read_only;
+    guint max_queues;
+    guint queue_size;
+    guint queues_per_thread;
+    char *cpus; /* NULL: all */
+    guint poll_usec;
+    char *serial; /* NULL: none */
+    gboolean no_inflight;
+} WorkerDisk;
+
+typedef struct {
+    char *control; /* socket; NULL: none */
+    guint uid;     /* to become; 0: stay who we are */
+    guint gid;
+    guint n_disks;
+    WorkerDisk *disks;
+} WorkerConfig;
+
+WorkerConfig *worker_config_new(guint n_disks);
+void worker_config_free(WorkerConfig *config); /* closes the descriptors that are left */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WorkerConfig, worker_config_free)
+
+/* JSON to and from, for gantry-ioqd and its workers. */
+WorkerConfig *worker_config_read(int fd, GError **error);
+char *worker_config_format(const WorkerConfig *config);
+
+/* Serves until SIGTERM. Takes the descriptors out of @config. */
+gboolean worker_serve(WorkerConfig *config, GError **error);
