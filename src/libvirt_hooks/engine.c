@@ -231,8 +231,8 @@ run_steps(const HookRun *run, HookState *state, GError **error)
         return FALSE;
     }
     local = NULL;
-    if (run->operation->may_rewrite && !rewrite_or_leave_refusal(run, state, &local) &&
-        !fail(run, local, error)) {
+    if ((run->operation->may_rewrite || run->operation->must_fit) &&
+        !rewrite_or_leave_refusal(run, state, &local) && !fail(run, local, error)) {
         return FALSE;
     }
     local = NULL;

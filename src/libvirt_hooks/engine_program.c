@@ -106,12 +106,14 @@ hook_engine_main(const HookPaths *paths, int argc, char **argv)
     g_autofree char *output = NULL;
     g_autofree char *domain_name = NULL;
     gsize n_output = 0;
+    int unrefused = HOOK_EXIT_PASS;
     HookRun run;
 
     alarm(WATCHDOG_FIRST_SEC);
     gantry_log_init("gantry-hook");
     gantry_i18n_init();
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a full log is no reason to die; write(2) tells, too */
     if (argc < 4) {
         gantry_err(_("gantry-hook-engine is run by gantry-hook; see gantry-hook(8)"));
         return HOOK_EXIT_USAGE;
@@ -133,15 +135,17 @@ hook_engine_main(const HookPaths *paths, int argc, char **argv)
         gantry_dbg("%s %s is none of our operations", argv[2], argv[3]);
         return HOOK_EXIT_PASS;
     }
-    if (run_on_stdin(&run, &output, &n_output, &error) &&
-        (!output || gantry_fd_write_all(STDOUT_FILENO, output, n_output, &error))) {
-        return HOOK_EXIT_PASS;
+    if (run_on_stdin(&run, &output, &n_output, &error)) {
+        if (!output || gantry_fd_write_all(STDOUT_FILENO, output, n_output, &error)) {
+            return HOOK_EXIT_PASS;
+        }
+        unrefused = HOOK_EXIT_BROKEN;
     }
-    if (run.operation->failure == HOOK_FAILURE_PASSES) {
-        gantry_err(_("%1$s of domain '%2$s' goes on, but: %3$s"), run.operation->name, domain_name,
-                   error->message);
-        return HOOK_EXIT_PASS;
+    if (run.operation->failure == HOOK_FAILURE_REFUSES) {
+        print_refusal(&run, error->message);
+        return HOOK_EXIT_REFUSED;
     }
-    print_refusal(&run, error->message);
-    return HOOK_EXIT_REFUSED;
+    gantry_err(_("%1$s of domain '%2$s' goes on, but: %3$s"), run.operation->name, domain_name,
+               error->message);
+    return unrefused;
 }

@@ -12,7 +12,8 @@
  * engine has ended well, and a failed engine becomes what hook_operations[] says.
  *
  * On a failed engine an operation that may refuse does refuse if the XML holds Gantry settings
- * (they may say required='yes', which nobody could read now), and lets pass a domain without.
+ * (they may say required='yes', which nobody could read now), or if this host has a host.conf (the
+ * domain may be pinned to another host's CPUs). It lets pass any other domain.
  *
  * Nothing of Gantry is linked but operation.c: no GLib, no messages of other languages. What is
  * printed ends up in virsh's error, one line.
@@ -23,22 +24,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gantry-config.h"
+#include "libvirt_hooks/engine_process.h"
 #include "libvirt_hooks/operation.h"
 
 enum {
@@ -57,13 +52,15 @@ typedef struct {
     char *xml;
     size_t length;
     bool has_settings; /* the XML holds "gantry:" */
+    bool too_large;    /* for the engine */
 } Front;
 
 static bool is_wanted(const Front *front);
 static bool read_stdin(Front *front, char *problem, size_t size);
 static int run_engine(Front *front, char **argv);
-static int engine_failed(const Front *front, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static bool fits_domains(const Front *front);
+static int engine_failed(const Front *front, const char *last_words, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static int print_about(const char *option);
 static void open_standard_fds(void);
 static void ignore_signals(void);
@@ -91,7 +88,7 @@ hook_front_main(const HookPaths *paths, int argc, char **argv)
         return HOOK_EXIT_PASS; /* and libvirt does not mind that nobody reads */
     }
     if (!read_stdin(&front, problem, sizeof(problem))) {
-        status = engine_failed(&front, "%s", problem);
+        status = engine_failed(&front, "", "%s", problem);
     } else if (is_wanted(&front)) {
         status = run_engine(&front, argv);
     } else {
@@ -144,7 +141,7 @@ is_wanted(const Front *front)
     const HookPaths *paths = front->paths;
 
     return front->has_settings || directory_has(paths->policy_dir, ".conf") ||
-           (front->operation->may_rewrite && access(paths->host_conf, F_OK) == 0) ||
+           fits_domains(front) ||
            (front->operation->tells_all && directory_has(paths->run_dir, ".sock")) ||
            has_refusals(paths);
 }
@@ -212,164 +209,44 @@ read_stdin(Front *front, char *problem, size_t size)
     }
     front->has_settings =
         front->length > 0 && memmem(front->xml, front->length, mark, strlen(mark));
-    if (front->length > MAX_BYTES) {
+    front->too_large = front->length > MAX_BYTES;
+    if (front->too_large) {
         snprintf(problem, size, "the domain's XML is larger than %d MiB", MAX_BYTES >> 20);
         front->has_settings = front->has_settings || rest_has_settings(front);
     }
     return problem[0] == '\0';
 }
 
-/* Writes all of it. */
-static bool
-write_all(int fd, const char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, data, length);
-
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        if (n > 0) {
-            data += n;
-            length -= (size_t)n;
-        }
-    }
-    return true;
-}
-
-/* The XML as a file that nobody can change any more, at its beginning; or -1. */
-static int
-seal_xml(const Front *front)
-{
-    int fd = memfd_create("domain XML", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0) {
-        return -1;
-    }
-    if (!write_all(fd, front->xml, front->length) || lseek(fd, 0, SEEK_SET) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
-        int saved = errno;
-
-        close(fd);
-        errno = saved;
-        return -1;
-    }
-    return fd;
-}
-
-/* Starts the engine between the two descriptors. Returns 0 or an errno. */
-static int
-spawn_engine(const Front *front, char **argv, int in, int out, pid_t *ret_pid)
-{
-    char *const environment[] = {
-        (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-        (char *)"LC_ALL=C.UTF-8",
-        NULL,
-    };
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int result;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    argv[0] = (char *)front->paths->engine;
-    result = posix_spawn(ret_pid, front->paths->engine, &actions, &attributes, argv, environment);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return result;
-}
-
-static int64_t
-now_msec(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Waits until the process @pidfd ends. FALSE with ETIMEDOUT, or why it cannot be waited for. */
-static bool
-poll_engine(int pidfd, int max_sec)
-{
-    int64_t deadline = now_msec() + (int64_t)max_sec * 1000;
-    struct pollfd end = {.fd = pidfd, .events = POLLIN};
-
-    while (true) {
-        int64_t left = deadline - now_msec();
-        int ready = poll(&end, 1, left > 0 ? (int)left : 0);
-
-        if (ready > 0) {
-            return true;
-        }
-        if (ready == 0) {
-            errno = ETIMEDOUT;
-            return false;
-        }
-        if (errno != EINTR) {
-            return false;
-        }
-    }
-}
-
-/*
- * The engine's own alarm ends it long before our deadline, unless it hangs in the kernel, on a dead
- * disk say. Not even SIGKILL ends it then, so nobody waits for that: libvirt holds the domain's
- * lock meanwhile, and init inherits the process.
- */
-static bool
-wait_for_engine(pid_t pid, int max_sec, int *ret_status)
-{
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    bool ended;
-
-    if (pidfd >= 0) {
-        ended = poll_engine(pidfd, max_sec);
-    } else {
-        ended = errno == ENOSYS; /* Linux before 5.3: wait without a deadline */
-    }
-    if (!ended) {
-        int saved = errno;
-
-        kill(pid, SIGKILL);
-        errno = saved;
-    }
-    if (pidfd >= 0) {
-        int saved = errno;
-
-        close(pidfd);
-        errno = saved;
-    }
-    while (ended && waitpid(pid, ret_status, 0) < 0) {
-        ended = errno == EINTR;
-    }
-    return ended;
-}
-
-/* Copies what the engine wrote to our stdout. */
+/* Copies what the engine printed to our stdout. */
 static bool
 pass_on(int from)
 {
     char part[16 * 1024];
     ssize_t got;
 
-    if (lseek(from, 0, SEEK_SET) < 0) {
-        return false;
-    }
     while ((got = read(from, part, sizeof(part))) > 0) {
-        if (!write_all(STDOUT_FILENO, part, (size_t)got)) {
+        if (!engine_process_write_all(STDOUT_FILENO, part, (size_t)got)) {
             return false;
         }
     }
     return got == 0;
+}
+
+/* What is said ends up in virsh's error: one line, printable, of no more than 1 KiB. */
+static void
+print_line(const char *text)
+{
+    char line[1024];
+    size_t length = strnlen(text, sizeof(line) - 1);
+
+    if (length == 0) {
+        return;
+    }
+    for (size_t i = 0; i < length; i++) {
+        line[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    }
+    line[length] = '\n';
+    engine_process_write_all(STDERR_FILENO, line, length + 1);
 }
 
 static int
@@ -377,71 +254,66 @@ run_engine(Front *front, char **argv)
 {
     const struct sigaction by_default = {.sa_handler = SIG_DFL};
     bool rewrites = front->operation->may_rewrite;
-    int in, out, problem, status;
-    pid_t pid;
+    char problem[256];
+    EngineEnd end;
 
     sigaction(SIGCHLD, &by_default, NULL); /* whoever ignores it gets no exit status */
-    in = seal_xml(front);
-    out = rewrites ? memfd_create("new domain XML", MFD_CLOEXEC)
-                   : open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (in < 0 || out < 0) {
-        return engine_failed(front, "cannot hand the domain's XML over: %s", strerror(errno));
+    if (!engine_process_run(front->paths, argv, front->xml, front->length, rewrites, &end, problem,
+                            sizeof(problem))) {
+        return engine_failed(front, end.last_words, "%s", problem);
     }
-    problem = spawn_engine(front, argv, in, out, &pid);
-    close(in);
-    if (problem != 0) {
-        return engine_failed(front, "cannot run %s: %s", front->paths->engine, strerror(problem));
-    }
-    if (!wait_for_engine(pid, front->paths->engine_max_sec, &status)) {
-        return errno == ETIMEDOUT
-                   ? engine_failed(front, "%s did not end within %d s", front->paths->engine,
-                                   front->paths->engine_max_sec)
-                   : engine_failed(front, "cannot wait for %s: %s", front->paths->engine,
-                                   strerror(errno));
-    }
-    if (WIFSIGNALED(status)) {
-        return engine_failed(front, "%s was killed by signal %d", front->paths->engine,
-                             WTERMSIG(status));
-    }
-    if (WEXITSTATUS(status) == HOOK_EXIT_REFUSED &&
-        front->operation->failure == HOOK_FAILURE_REFUSES) {
+    if (end.status == HOOK_EXIT_REFUSED && front->operation->failure == HOOK_FAILURE_REFUSES) {
+        print_line(end.last_words);
         return HOOK_EXIT_REFUSED;
     }
-    if (WEXITSTATUS(status) != HOOK_EXIT_PASS) {
-        return engine_failed(front, "%s ended with status %d", front->paths->engine,
-                             WEXITSTATUS(status));
+    if (end.status != HOOK_EXIT_PASS) {
+        return engine_failed(front, end.last_words, "%s ended with status %d", front->paths->engine,
+                             end.status);
     }
-    if (rewrites && !pass_on(out)) {
-        return engine_failed(front, "cannot write the domain's new XML: %s", strerror(errno));
+    if (rewrites && !pass_on(end.output)) {
+        return engine_failed(front, "", "cannot write the domain's new XML: %s", strerror(errno));
     }
+    print_line(end.last_words);
     return HOOK_EXIT_PASS;
+}
+
+/* Is it part of this operation to fit the domain to this host, and is there to what? */
+static bool
+fits_domains(const Front *front)
+{
+    return (front->operation->may_rewrite || front->operation->must_fit) &&
+           access(front->paths->host_conf, F_OK) == 0;
 }
 
 /* One line on stderr, and the exit status that is right for it. */
 static int
-engine_failed(const Front *front, const char *format, ...)
+engine_failed(const Front *front, const char *last_words, const char *format, ...)
 {
-    bool refuses = front->operation->failure == HOOK_FAILURE_REFUSES && front->has_settings;
-    bool too_large = front->length > MAX_BYTES;
+    bool fits = fits_domains(front);
+    bool refuses =
+        front->operation->failure == HOOK_FAILURE_REFUSES && (front->has_settings || fits);
     char problem[512];
+    char remedy[256] = "mend Gantry's installation";
     char line[1024];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(problem, sizeof(problem), format, arguments);
     va_end(arguments);
-    snprintf(line, sizeof(line), "gantry-hook: %s of domain '%.128s' %s: %s; %s",
-             front->operation->name, front->domain, refuses ? "refused" : "goes on without Gantry",
-             problem,
-             too_large ? "make its XML (most likely its metadata) smaller"
-             : refuses ? "mend Gantry's installation, or take the domain's Gantry settings out"
-                       : "mend Gantry's installation");
-    for (char *c = line; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f) {
-            *c = '?';
-        }
+    if (front->too_large) {
+        snprintf(remedy, sizeof(remedy), "make its XML (most likely its metadata) smaller");
+    } else if (fits) {
+        snprintf(remedy, sizeof(remedy),
+                 "mend Gantry's installation, which fits domains to this host by %.128s",
+                 front->paths->host_conf);
+    } else if (refuses) {
+        snprintf(remedy, sizeof(remedy),
+                 "mend Gantry's installation, or take the domain's Gantry settings out");
     }
-    dprintf(STDERR_FILENO, "%s\n", line);
+    snprintf(line, sizeof(line), "gantry-hook: %s of domain '%.128s' %s: %.256s%s%.256s; %s",
+             front->operation->name, front->domain, refuses ? "refused" : "goes on without Gantry",
+             problem, *last_words ? ": " : "", last_words, remedy);
+    print_line(line);
     return refuses ? HOOK_EXIT_REFUSED : HOOK_EXIT_PASS;
 }
 
@@ -457,7 +329,9 @@ print_operations(void)
                "    undone by:     %s\n",
                operation->name, operation->sub_operation,
                operation->stdin_holds == HOOK_STDIN_LIVE ? "live" : "migratable",
-               operation->may_rewrite ? "yes" : "no",
+               operation->may_rewrite ? "yes"
+               : operation->must_fit  ? "no; refuses XML that host.conf would change"
+                                      : "no",
                operation->failure == HOOK_FAILURE_REFUSES ? "refuses" : "passes, and is logged",
                operation->libvirt_on_failure, operation->method, operation->effect,
                operation->undone_by);

@@ -34,6 +34,7 @@ const HookOperation hook_operations[] = {
         .name = "prepare",
         .sub_operation = "begin",
         .stdin_holds = HOOK_STDIN_LIVE,
+        .must_fit = true,
         .failure = HOOK_FAILURE_REFUSES,
         .method = "hook/prepare",
         .libvirt_on_failure = "refuses the start, restore or migration; stopped and release follow",

@@ -26,6 +26,7 @@ typedef struct {
     const char *sub_operation;
     HookStdin stdin_holds;
     bool may_rewrite; /* libvirt takes our stdout as the new XML; elsewhere it ignores it */
+    bool must_fit;    /* refused while host.conf would still change the XML */
     HookFailure failure;
     bool
         tells_all; /* every daemon there is, also those whose feature the domain does not use now */

@@ -25,4 +25,5 @@ enum {
     HOOK_EXIT_PASS = 0,    /* go on; stdout holds the new XML, or nothing */
     HOOK_EXIT_REFUSED = 1, /* the reason is on stderr */
     HOOK_EXIT_USAGE = 2,
+    HOOK_EXIT_BROKEN = 3, /* stdout holds a part of the new XML, which is worth nothing */
 };

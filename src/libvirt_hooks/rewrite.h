@@ -11,15 +11,22 @@ typedef struct {
     const GantryCpuset *online; /* this host's CPUs; NULL without host */
 } HookRewriteContext;
 
+/* The changes that rewrites want. */
+typedef struct {
+    GantryXmlEdit *edit;
+    GPtrArray *texts; /* of char: each for an operator who is to make the change */
+} HookChanges;
+
 /**
  * HookRewrite: a change that the hook makes to the XML of a domain that comes from another host or
- * from a save image. Features add theirs to hook_rewrites[].
+ * from a save image, and that must be made before it starts from a definition. Features add theirs
+ * to hook_rewrites[].
  */
 typedef struct {
     const char *name;
-    const char *const *operations; /* NULL-terminated; of those that may rewrite */
-    /* Puts its edits on the list. FALSE: the domain cannot run here; the message says why. */
-    gboolean (*apply)(GantryXml *domain, const HookRewriteContext *context, GantryXmlEdit *edit,
+    const char *const *operations; /* NULL-terminated; of those that may rewrite or must fit */
+    /* Puts its changes on the list. FALSE: the domain cannot run here; the message says why. */
+    gboolean (*apply)(GantryXml *domain, const HookRewriteContext *context, HookChanges *changes,
                       GError **error);
 } HookRewrite;
 
@@ -30,14 +37,20 @@ extern const HookRewrite hook_rewrites[]; /* ends with a NULL name */
  * @ret_text: (out) (nullable): the new XML; NULL where nothing is to be changed
  *
  * Runs all rewrites that @operation has. What comes out differs from the input only in the bytes of
- * the changed attributes. Done again, nothing changes.
+ * the changed attributes. Done again, nothing changes. So an operation whose XML must fit, but may
+ * not be rewritten, can tell a domain that fits: any other is GANTRY_ERROR_CONFLICT, with what is
+ * to be changed.
  */
 gboolean hook_rewrite(const HookOperation *operation, GantryXml *domain,
                       const HookRewriteContext *context, char **ret_text, gsize *ret_length,
                       GError **error);
 
+/* For rewrites: @element's attribute @name is @from, and is to be @to. @where names the element. */
+void hook_changes_add(HookChanges *changes, const xmlNode *element, const char *where,
+                      const char *name, const char *from, const char *to);
+
 /* The two of this folder. */
 gboolean hook_rewrite_cpus(GantryXml *domain, const HookRewriteContext *context,
-                           GantryXmlEdit *edit, GError **error);
+                           HookChanges *changes, GError **error);
 gboolean hook_rewrite_paths(GantryXml *domain, const HookRewriteContext *context,
-                            GantryXmlEdit *edit, GError **error);
+                            HookChanges *changes, GError **error);

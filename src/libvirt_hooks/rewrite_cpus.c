@@ -3,7 +3,7 @@
 
 /* Maps @element's cpuset attribute, if it has one. */
 static gboolean
-rewrite_cpuset(const xmlNode *element, const HookRewriteContext *context, GantryXmlEdit *edit,
+rewrite_cpuset(const xmlNode *element, const HookRewriteContext *context, HookChanges *changes,
                GError **error)
 {
     g_autofree char *cpus = gantry_xml_attribute(element, "cpuset");
@@ -22,13 +22,13 @@ rewrite_cpuset(const xmlNode *element, const HookRewriteContext *context, Gantry
         return FALSE;
     }
     if (mapped) {
-        gantry_xml_edit_set_attribute(edit, element, "cpuset", mapped);
+        hook_changes_add(changes, element, where, "cpuset", cpus, mapped);
     }
     return TRUE;
 }
 
 gboolean
-hook_rewrite_cpus(GantryXml *domain, const HookRewriteContext *context, GantryXmlEdit *edit,
+hook_rewrite_cpus(GantryXml *domain, const HookRewriteContext *context, HookChanges *changes,
                   GError **error)
 {
     static const char *const pins[] = {"vcpupin", "emulatorpin", "iothreadpin"};
@@ -38,14 +38,14 @@ hook_rewrite_cpus(GantryXml *domain, const HookRewriteContext *context, GantryXm
     if (!context->host || !hook_host_config_has_cpus(context->host)) {
         return TRUE;
     }
-    if (vcpu && !rewrite_cpuset(vcpu, context, edit, error)) {
+    if (vcpu && !rewrite_cpuset(vcpu, context, changes, error)) {
         return FALSE;
     }
     for (gsize i = 0; cputune && i < G_N_ELEMENTS(pins); i++) {
         const xmlNode *pin = NULL;
 
         while ((pin = gantry_xml_next_child(cputune, pin, NULL, pins[i]))) {
-            if (!rewrite_cpuset(pin, context, edit, error)) {
+            if (!rewrite_cpuset(pin, context, changes, error)) {
                 return FALSE;
             }
         }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* gantry-hook itself: whom it lets pass, and what it makes of an engine that fails. Shell scripts
  * play the engine. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "libvirt_hooks/operation.h"
 #include "tests/component/hook/world.h"
@@ -57,7 +60,7 @@ test_concern(World *world, gconstpointer data)
 {
     const char *const all[] = {"migrate",   "restore", "prepare", "start", "started",
                                "reconnect", "stopped", "release", NULL};
-    const char *const arrivals[] = {"migrate", "restore", NULL};
+    const char *const fitted[] = {"migrate", "restore", "prepare", NULL};
     const char *const ends[] = {"stopped", "release", NULL};
     struct {
         const char *metadata;
@@ -68,7 +71,7 @@ test_concern(World *world, gconstpointer data)
         {"<x:y xmlns:x='http://openstack.org/xmlns/libvirt/nova/1.1' name='gantry:ioq.required'/>",
          NULL, all},
         {"", "etc/gantry/policy.d/50-a.conf", all},
-        {"", "etc/gantry/host.conf", arrivals},
+        {"", "etc/gantry/host.conf", fitted},
         {"", "run/gantry/encapd.sock", ends},
     };
 
@@ -159,41 +162,73 @@ typedef struct {
     const char *problem;
 } Failure;
 
+/* Has this operation to do with host.conf? */
+static gboolean
+fits_domains(const HookOperation *o)
+{
+    return o->may_rewrite || o->must_fit;
+}
+
 static const Failure failures[] = {
     {"missing", NULL, "cannot run libexec/gantry-hook-engine: No such file or directory"},
     {"crash", "kill -SEGV $$", "was killed by signal 11"},
     {"killed", "kill -KILL $$", "was killed by signal 9"},
     {"half-printed", "echo '<domain>'; kill -SEGV $$", "was killed by signal 11"},
-    {"status", "echo '<domain>'; exit 99", "ended with status 99"},
+    {"status", "echo '<domain>'; exit 99", "ended with status 99; mend"},
+    {"last-words", "echo one >&2; printf 'can\\tnot\\n\\n' >&2; exit 127",
+     "ended with status 127: can?not; mend"},
 };
 
+/* The engine has failed: is that told, in one line, and with the right exit status? */
+static void
+check_failed_engine(gboolean refuses, const char *problem, const Outcome *outcome)
+{
+    g_assert_cmpint(outcome->status, ==, refuses ? 1 : 0);
+    g_assert_cmpstr(outcome->output, ==, "");
+    g_assert_nonnull(strstr(outcome->errors, problem));
+    g_assert_nonnull(strstr(outcome->errors, refuses ? " refused: " : " goes on without Gantry: "));
+    g_assert_true(strchr(outcome->errors, '\n') == outcome->errors + strlen(outcome->errors) - 1);
+}
+
+/* Refused is a domain with settings, and any domain where host.conf would have to be heeded. */
 static void
 test_failed_engine(World *world, gconstpointer data)
 {
     const Failure *failure = data;
+    g_autofree char *policy = world_path(world, "etc/gantry/policy.d/50-a.conf");
+    g_autofree char *with = world_domain("stdin-migrate.xml", balance);
+    g_autofree char *without = world_domain("stdin-migrate.xml", "<!-- none -->");
 
     world_replace_engine(world, failure->script);
-    world_write(world, "etc/gantry/host.conf", "");
-    for (int with_settings = 0; with_settings <= 1; with_settings++) {
-        g_autofree char *xml =
-            world_domain("stdin-migrate.xml", with_settings ? balance : "<!-- none -->");
-
+    world_write(world, "etc/gantry/policy.d/50-a.conf", ""); /* any domain may be concerned */
+    for (int with_host_conf = 0; with_host_conf <= 1; with_host_conf++) {
+        if (with_host_conf) {
+            world_write(world, "etc/gantry/host.conf", "");
+        }
         for (const HookOperation *o = hook_operations; o->name; o++) {
-            g_auto(Outcome) outcome = {0};
-            gboolean refuses = with_settings && o->failure == HOOK_FAILURE_REFUSES;
+            gboolean may_refuse = o->failure == HOOK_FAILURE_REFUSES;
+            g_auto(Outcome) of_with = {0};
+            g_auto(Outcome) of_without = {0};
 
-            if (!with_settings && !o->may_rewrite) {
-                continue; /* the engine is not run then */
+            world_run(world, o->name, o->sub_operation, with, strlen(with), &of_with);
+            check_failed_engine(may_refuse, failure->problem, &of_with);
+            world_run(world, o->name, o->sub_operation, without, strlen(without), &of_without);
+            check_failed_engine(may_refuse && with_host_conf, failure->problem, &of_without);
+            if (with_host_conf && fits_domains(o)) {
+                g_assert_nonnull(strstr(of_without.errors, "to this host by etc/gantry/host.conf"));
             }
-            world_run(world, o->name, o->sub_operation, xml, strlen(xml), &outcome);
-            g_assert_cmpint(outcome.status, ==, refuses ? 1 : 0);
-            g_assert_cmpstr(outcome.output, ==, "");
-            g_assert_nonnull(strstr(outcome.errors, failure->problem));
-            g_assert_nonnull(
-                strstr(outcome.errors, refuses ? " refused: " : " goes on without Gantry: "));
-            /* One line, ended. */
-            g_assert_true(strchr(outcome.errors, '\n') ==
-                          outcome.errors + strlen(outcome.errors) - 1);
+        }
+    }
+    /* A policy apart: host.conf alone is a reason to run the engine, and to refuse. */
+    g_assert_cmpint(unlink(policy), ==, 0);
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        g_auto(Outcome) outcome = {0};
+
+        if (fits_domains(o)) {
+            world_run(world, o->name, o->sub_operation, without, strlen(without), &outcome);
+            check_failed_engine(o->failure == HOOK_FAILURE_REFUSES, failure->problem, &outcome);
+        } else {
+            check_pass(world, o, without);
         }
     }
 }
@@ -217,8 +252,90 @@ test_refusing_engine(World *world, gconstpointer data)
     }
 }
 
+/* Runs "gantry-hook g1 OPERATION begin -" with @redirections by a shell. */
+static void
+run_redirected(const World *world, const char *operation, const char *redirections, const char *xml,
+               Outcome *ret_outcome)
+{
+    g_autofree char *command =
+        g_strdup_printf("exec \"$0\" g1 %s begin - %s", operation, redirections);
+    const char *const argv[] = {"/bin/sh", "-c", command, world->front, NULL};
+
+    world_run_argv(world, argv, xml, strlen(xml), ret_outcome);
+}
+
+/* However much the engine says, libvirt gets one line of it, the last, printable and not too long.
+ */
+static void
+test_long_refusal(World *world, gconstpointer data)
+{
+    g_autofree char *xml = world_domain("stdin-prepare.xml", balance);
+    struct {
+        const char *script;
+        const char *head;
+        gsize length;
+    } cases[] = {
+        {"echo first >&2; printf 'so\\033[1m no\\n' >&2; exit 1", "so?[1m no\n", 10},
+        {"printf 'unended' >&2; exit 1", "unended\n", 8},
+        {"{ echo 1; printf 'no: '; head -c 5000 /dev/zero | tr '\\0' x; echo; } >&2; exit 1",
+         "no: xxx", 960},
+        {"{ head -c 300000 /dev/zero | tr '\\0' y; } >&2; exit 1", "yyy", 960},
+        /* ... and not the half of a character. */
+        {"{ printf 'no'; for i in 1 2 3 4; do for j in 1 2 3 4 5 6 7 8 9 0; do printf "
+         "'虚虚虚虚虚虚虚虚虚虚'; done; done; } >&2; exit 1",
+         "no虚", 2 + 3 * 319 + 1},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(Outcome) outcome = {0};
+
+        world_replace_engine(world, cases[i].script);
+        world_run(world, "prepare", "begin", xml, strlen(xml), &outcome);
+        g_assert_cmpint(outcome.status, ==, 1);
+        g_assert_true(g_str_has_prefix(outcome.errors, cases[i].head));
+        g_assert_cmpuint(strlen(outcome.errors), ==, cases[i].length);
+        g_assert_true(g_utf8_validate(outcome.errors, -1, NULL));
+        g_assert_true(strchr(outcome.errors, '\n') == outcome.errors + strlen(outcome.errors) - 1);
+    }
+}
+
+/* What the engine leaves behind keeps nothing open that libvirtd reads to its end: here a process
+ * that waits until we have the whole outcome. */
+static void
+test_left_behind(World *world, gconstpointer data)
+{
+    g_autofree char *xml = world_domain("stdin-migrate.xml", balance);
+    g_autofree char *gate = world_path(world, "gate");
+    g_auto(Outcome) outcome = {0};
+    int fd;
+
+    g_assert_cmpint(mkfifo(gate, 0600), ==, 0);
+    world_replace_engine(world, "{ read line; } <gate & echo 'gantry-hook: no' >&2; exit 1");
+    world_run(world, "migrate", "begin", xml, strlen(xml), &outcome);
+    g_assert_cmpint(outcome.status, ==, 1);
+    g_assert_cmpstr(outcome.errors, ==, "gantry-hook: no\n");
+    fd = open(gate, O_WRONLY); /* waits for the process */
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+}
+
+/* The engine ends with the front: what we read to its end is open as long as the engine lives. */
+static void
+test_dies_with_front(World *world, gconstpointer data)
+{
+    g_autofree char *xml = world_domain("stdin-prepare.xml", balance);
+    g_autofree char *gate = world_path(world, "gate");
+    g_auto(Outcome) outcome = {0};
+
+    g_assert_cmpint(mkfifo(gate, 0600), ==, 0);
+    world_replace_engine(world, "echo ran >&9; kill -KILL $PPID; read line <gate");
+    run_redirected(world, "prepare", "9>&1", xml, &outcome);
+    g_assert_cmpint(outcome.status, ==, -1);
+    g_assert_cmpstr(outcome.output, ==, "ran\n");
+}
+
 /* 10 MiB: more than the engine takes, so it is not run; a domain with settings is refused where it
- * can be. */
+ * can be, and with a host.conf any. */
 static void
 test_huge(World *world, gconstpointer data)
 {
@@ -236,19 +353,15 @@ test_huge(World *world, gconstpointer data)
         world_run(world, o->name, o->sub_operation, without, strlen(without), &passed);
         g_assert_cmpint(passed.status, ==, 0);
     }
+    world_write(world, "etc/gantry/host.conf", "");
+    for (const HookOperation *o = hook_operations; o->name; o++) {
+        g_auto(Outcome) outcome = {0};
+
+        world_run(world, o->name, o->sub_operation, without, strlen(without), &outcome);
+        g_assert_cmpint(outcome.status, ==, o->failure == HOOK_FAILURE_REFUSES ? 1 : 0);
+        g_assert_nonnull(strstr(outcome.errors, "; make its XML"));
+    }
     g_assert_false(engine_ran(world));
-}
-
-/* Runs "gantry-hook g1 OPERATION begin -" with @redirections by a shell. */
-static void
-run_redirected(const World *world, const char *operation, const char *redirections, const char *xml,
-               Outcome *ret_outcome)
-{
-    g_autofree char *command =
-        g_strdup_printf("exec \"$0\" g1 %s begin - %s", operation, redirections);
-    const char *const argv[] = {"/bin/sh", "-c", command, world->front, NULL};
-
-    world_run_argv(world, argv, xml, strlen(xml), ret_outcome);
 }
 
 /* Settings anywhere in a domain that is too large are seen, also on a border of what is read at a
@@ -271,7 +384,7 @@ test_huge_behind_cut(World *world, gconstpointer data)
         world_write(world, "huge", xml);
         run_redirected(world, "prepare", "<huge", "", &refused);
         g_assert_cmpint(refused.status, ==, 1);
-        g_assert_nonnull(strstr(refused.errors, "larger than 4 MiB"));
+        g_assert_nonnull(strstr(refused.errors, "larger than 4 MiB; make its XML"));
     }
 }
 
@@ -436,6 +549,9 @@ main(int argc, char **argv)
         g_test_add(path, World, &failures[i], world_set_up, test_failed_engine, world_tear_down);
     }
     ADD("/hook/front/refusing-engine", test_refusing_engine);
+    ADD("/hook/front/long-refusal", test_long_refusal);
+    ADD("/hook/front/left-behind", test_left_behind);
+    ADD("/hook/front/dies-with-front", test_dies_with_front);
     ADD("/hook/front/huge", test_huge);
     ADD("/hook/front/huge-behind-cut", test_huge_behind_cut);
     ADD("/hook/front/descriptors", test_descriptors);

@@ -19,6 +19,7 @@ test_policy(void)
 {
     const char *const refuse[] = {"migrate", "prepare", NULL};
     const char *const rewrite[] = {"migrate", "restore", NULL};
+    const char *const must_fit[] = {"prepare", NULL};
     const char *const tell_all[] = {"stopped", "release", NULL};
     guint n = 0;
 
@@ -27,6 +28,8 @@ test_policy(void)
 
         g_assert_cmpint(o->failure == HOOK_FAILURE_REFUSES, ==, g_strv_contains(refuse, o->name));
         g_assert_cmpint(o->may_rewrite, ==, g_strv_contains(rewrite, o->name));
+        g_assert_cmpint(o->must_fit, ==, g_strv_contains(must_fit, o->name));
+        g_assert_true(!o->must_fit || o->failure == HOOK_FAILURE_REFUSES);
         g_assert_cmpint(o->tells_all, ==, g_strv_contains(tell_all, o->name));
         g_assert_cmpint(o->stdin_holds == HOOK_STDIN_MIGRATABLE, ==, o->may_rewrite);
         g_assert_cmpstr(o->method, ==, method);

@@ -67,11 +67,13 @@ test_paths(void)
     g_assert_null(again);
 }
 
-/* Only operations that may rewrite do, and only if there is something to change. */
+/* Only operations that may rewrite do, and only if there is something to change; one whose XML must
+ * fit is refused as long as there is. */
 static void
 test_operations(void)
 {
     static const char domain[] = "<domain><vcpu cpuset='0'>1</vcpu></domain>";
+    static const char fitting[] = "<domain><vcpu cpuset='16'>1</vcpu></domain>";
 
     for (const HookOperation *o = hook_operations; o->name; o++) {
         g_autofree char *text = NULL;
@@ -80,10 +82,46 @@ test_operations(void)
         if (!g_str_equal(o->sub_operation, "begin")) {
             continue;
         }
-        g_assert_true(run(o->name, conf, domain, &text, &error));
-        g_assert_cmpstr(text, ==,
-                        o->may_rewrite ? "<domain><vcpu cpuset='16'>1</vcpu></domain>" : NULL);
+        if (o->must_fit) {
+            g_assert_false(run(o->name, conf, domain, &text, &error));
+            g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT);
+            g_clear_error(&error);
+        } else {
+            g_assert_true(run(o->name, conf, domain, &text, &error));
+        }
+        g_assert_cmpstr(text, ==, o->may_rewrite ? fitting : NULL);
+        g_clear_pointer(&text, g_free);
+        g_assert_true(run(o->name, conf, fitting, &text, &error));
+        g_assert_null(text);
     }
+}
+
+/* What an operator is to do about a definition that does not fit: as much as a line bears. */
+static void
+test_must_fit(void)
+{
+    static const char some[] =
+        "<domain><cputune><vcpupin vcpu='0' cpuset='1'/><vcpupin vcpu='1' cpuset='17'/></cputune>"
+        "<devices><disk><source file='/a/1'/></disk></devices></domain>";
+    static const char many[] =
+        "<domain><vcpu cpuset='0-3'>4</vcpu><cputune><vcpupin vcpu='0' cpuset='0'/>"
+        "<vcpupin vcpu='1' cpuset='1'/><emulatorpin cpuset='2'/></cputune><devices>"
+        "<disk><source file='/a/1'/></disk><disk><source file='/a/2'/></disk></devices></domain>";
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(run("prepare", conf, some, &text, &error));
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT);
+    g_assert_nonnull(strstr(error->message, "'virsh edit': <vcpupin vcpu='0'> cpuset='1' -> '17'; "
+                                            "<source> file='/a/1' -> '/z/1'"));
+    g_assert_null(strstr(error->message, "vcpu='1'"));
+    g_clear_error(&error);
+    g_assert_false(run("prepare", conf, many, &text, &error));
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT);
+    g_assert_nonnull(strstr(error->message, "<vcpu> cpuset='0-3' -> '16-19'; "));
+    g_assert_true(
+        g_str_has_suffix(error->message, "; <emulatorpin> cpuset='2' -> '18'; and 2 more"));
+    g_assert_null(text);
 }
 
 static void
@@ -119,7 +157,7 @@ test_refused(void)
     g_assert_null(text);
 }
 
-/* Each rewrite is for operations that there are, and that may rewrite. */
+/* Each rewrite is for operations that there are, and that may rewrite or must fit. */
 static void
 test_table(void)
 {
@@ -128,7 +166,7 @@ test_table(void)
             const HookOperation *operation = hook_operation_find(*name, "begin");
 
             g_assert_nonnull(operation);
-            g_assert_true(operation->may_rewrite);
+            g_assert_true(operation->may_rewrite || operation->must_fit);
         }
     }
 }
@@ -139,6 +177,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/hook/rewrite/paths", test_paths);
     g_test_add_func("/hook/rewrite/operations", test_operations);
+    g_test_add_func("/hook/rewrite/must-fit", test_must_fit);
     g_test_add_func("/hook/rewrite/nothing-to-do", test_nothing_to_do);
     g_test_add_func("/hook/rewrite/refused", test_refused);
     g_test_add_func("/hook/rewrite/table", test_table);
