@@ -413,7 +413,9 @@ test_descriptors(World *world, gconstpointer data)
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_auto(Outcome) outcome = {0};
 
-        run_redirected(world, cases[i].operation, cases[i].redirections, xml, &outcome);
+        /* Nothing goes to a stdin that nobody reads: it might be gone before. */
+        run_redirected(world, cases[i].operation, cases[i].redirections,
+                       cases[i].redirections[0] == '<' ? "" : xml, &outcome);
         g_assert_cmpint(outcome.status, ==, cases[i].status);
         g_assert_nonnull(strstr(outcome.errors, cases[i].errors));
     }
