@@ -16,6 +16,8 @@ lab_begin() {
         echo "1..0 # SKIP the lab takes root"
         exit 0
     fi
+    # The lab is this script's: what an earlier run has left when it was killed is swept away, and another run's is not.
+    export GANTRY_LAB_OWNER=$$
     trap lab_end EXIT
     trap 'exit 130' INT TERM
     lab up "$@" || { echo "Bail out! the lab did not come up"; exit 1; }
@@ -23,7 +25,10 @@ lab_begin() {
 
 # GANTRY_LAB_KEEP=1 leaves the lab up, to look around in.
 lab_end() {
-    local status=$? file
+    local status=$? file owner=""
+    # Another's lab, for which ours did not come up, is let be.
+    read -r owner _ 2>/dev/null <"${GANTRY_LAB_DIR:-/var/lib/gantry-lab}/$LAB/owner"
+    [ "$owner" = $$ ] || return 0
     if [ $status != 0 ]; then
         for file in "${GANTRY_LAB_DIR:-/var/lib/gantry-lab}/$LAB"/*/{console.log,upper/var/log/libvirt/libvirtd.log}; do
             # Without what libvirtd always says in a place like this.

@@ -5,6 +5,7 @@
 CACHE=${GANTRY_LAB_CACHE:-/var/cache/gantry-lab}
 SUBNET=10.77.0 # hosts are .1, .2, ...; labs have networks of their own, so all use the same
 CONTROLLER_IP=$SUBNET.254
+MARKER=.gantry-lab # in each lab's folder; what has none is not ours to remove
 
 say() { echo "gantry-lab: $*" >&2; }
 
@@ -39,11 +40,13 @@ process_start_time() { awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$1/stat" 2>/
 remember_process() { echo "$2 $(process_start_time "$2")" >"$STATE/$1.pid"; }
 
 # Prints the pid if the process lives that was remembered by this name.
-recall_process() {
+recall_process() { living_process "$STATE/$1.pid"; }
+
+living_process() {
     local pid start
-    [ -f "$STATE/$1.pid" ] || return 1
-    read -r pid start <"$STATE/$1.pid"
-    [ -n "$start" ] && [ "$(process_start_time "$pid")" = "$start" ] || return 1
+    [ -f "$1" ] || return 1
+    read -r pid start <"$1"
+    [ -n "$start" ] && [ "$(process_start_time "$pid")" = "$start" ] && ! process_is_gone "$pid" || return 1
     echo "$pid"
 }
 

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Hosts. Layout of $STATE: hosts (their names), shared/ (on all hosts /shared), HOST/upper and HOST/work (the host's own layer over the cached root),
-# HOST/console.log, *.pid. A host is an `unshare` whose child, host-init, is PID 1 of its pid namespace: killing that ends every process of the host.
+# Hosts. Layout of $STATE: $MARKER, hosts (their names), shared/ (on all hosts /shared), HOST/upper and HOST/work (the host's own layer over the cached root),
+# HOST/console.log, *.pid, owner (see may_replace()). A host is an `unshare` whose child, host-init, is PID 1 of its pid namespace: killing that ends every process of the host.
 
 lab_hosts() { cat "$STATE/hosts" 2>/dev/null || true; }
 
@@ -48,11 +48,13 @@ lab_up() {
         esac
     done
     check_host_names $hosts
-    root=$(image_root)
-    image_guest >/dev/null
+    ! lab_is_up || may_replace || die "lab '$LAB_NAME' is up; end it by: gantry-lab --name $LAB_NAME down"
     lab_down quietly
+    claim_folder
     # A lab that did not come up is of no use to anybody.
     trap 'status=$?; lab_down quietly; exit $status' EXIT
+    root=$(image_root)
+    image_guest >/dev/null
     mkdir -p "$STATE/shared/boot"
     cp "$(image_guest)"/{vmlinuz,initrd.gz} "$STATE/shared/boot/"
     printf '%s\n' $hosts >"$STATE/hosts"
@@ -73,7 +75,68 @@ lab_up() {
     for host in $hosts; do
         wait_until 60 "libvirtd on host $host" libvirtd_answers "$host" || { tail -n 5 "$STATE/$host"/upper/var/log/libvirt/* >&2; die "host $host did not come up"; }
     done
+    rm -f "$STATE/up.pid"
     trap - EXIT
+}
+
+# Whoever names another folder by mistake (GANTRY_LAB_DIR=/home, a lab "alice") must not lose it.
+check_folder() {
+    [ -e "$STATE" ] || [ -L "$STATE" ] || return 0
+    if [ -d "$STATE" ] && [ ! -L "$STATE" ]; then
+        [ ! -O "$STATE/$MARKER" ] || return 0
+        [ -n "$(ls -A "$STATE")" ] || return 0
+    fi
+    die "$STATE is not the folder of a lab (it has no $MARKER), so it is left alone; move it away, or name another place by GANTRY_LAB_DIR"
+}
+
+# It gets its name with all that tells whose it is in it, so of two 'up' at once one is refused.
+claim_folder() {
+    local folder=$STATE.new.$$
+    mkdir -p "$(dirname "$STATE")"
+    mkdir "$folder"
+    : >"$folder/$MARKER"
+    echo "$$ $(process_start_time $$)" >"$folder/up.pid"
+    [ -z "${GANTRY_LAB_OWNER:-}" ] || echo "$GANTRY_LAB_OWNER $(process_start_time "$GANTRY_LAB_OWNER")" >"$folder/owner"
+    mv -T "$folder" "$STATE" 2>/dev/null || {
+        rm -rf "$folder"
+        die "another 'up' of lab '$LAB_NAME' was faster"
+    }
+}
+
+# Does any of its processes live? Also one that is still on its way up.
+lab_is_up() {
+    local file folder
+    for file in "$STATE"/*.pid; do
+        ! living_process "$file" >/dev/null || return 0
+    done
+    [ -z "$(lab_strays)" ] || return 0
+    for folder in $(cgroup_folders '*'); do
+        [ ! -d "$folder" ] || [ -z "$(find "$folder" -name cgroup.procs -exec cat {} + 2>/dev/null)" ] || return 0
+    done
+    return 1
+}
+
+# GANTRY_LAB_OWNER is the pid of the test that the lab is for. What a killed test has left is in nobody's use.
+may_replace() {
+    local pid
+    [ -f "$STATE/owner" ] || return 1
+    read -r pid _ <"$STATE/owner"
+    [ "$pid" = "${GANTRY_LAB_OWNER:-}" ] || ! living_process "$STATE/owner" >/dev/null
+}
+
+# Prints the pids of the switch and of lxcfs, also where the lab's files have gone. That a command line begins like theirs is not enough: it must be all of the program's
+# name, and the process one of our user in a namespace that is not ours.
+lab_strays() {
+    local part namespace pid name
+    for part in switch:net lxcfs:mnt; do
+        namespace=${part#*:}
+        part=gantry-lab-$LAB_NAME-${part%:*}
+        for pid in $(pgrep -u "$(id -u)" -f "^$part "); do
+            IFS= read -r -d '' name <"/proc/$pid/cmdline" || continue
+            [ "$name" = "$part" ] && in_other_namespace "$namespace" "$pid" "$(readlink "/proc/self/ns/$namespace")" || continue
+            echo "$pid"
+        done
+    done 2>/dev/null
 }
 
 check_host_names() {
@@ -83,7 +146,7 @@ check_host_names() {
         [[ $host =~ ^[A-Za-z][A-Za-z0-9]*$ ]] || die "'$host' is no name for a host: letters and digits"
         # They are folders of $STATE, and DNS names.
         case ${host,,} in
-        shared | lxcfs | switch | init) die "'$host' is no name for a host: the lab itself uses it" ;;
+        shared | lxcfs | switch | init | up) die "'$host' is no name for a host: the lab itself uses it" ;;
         esac
         [[ $names != *" ${host,,} "* ]] || die "two hosts have the name '$host' (capitals are not told apart)"
         names+="${host,,} "
@@ -97,7 +160,7 @@ start_switch() {
     setsid unshare --net bash -c 'exec -a "$0" sleep infinity' "gantry-lab-$LAB_NAME-switch" </dev/null >/dev/null 2>&1 &
     pid=$!
     remember_process switch $pid
-    wait_until 5 "the switch's network namespace" in_other_netns "$pid" "$own"
+    wait_until 5 "the switch's network namespace" in_other_namespace net "$pid" "$own"
     nsenter --target "$pid" --net sh -e -c "
         ip link set lo up
         ip link add switch type bridge
@@ -105,9 +168,10 @@ start_switch() {
         ip address add $CONTROLLER_IP/24 dev switch"
 }
 
-in_other_netns() {
+# in_other_namespace TYPE PID OWN
+in_other_namespace() {
     local namespace
-    namespace=$(readlink "/proc/$1/ns/net") && [ "$namespace" != "$2" ]
+    namespace=$(readlink "/proc/$2/ns/$1") && [ "$namespace" != "$3" ]
 }
 
 # One lxcfs for all hosts, outside of them: inside one it would see the host's cgroup as "/", and show the whole machine. It needs a root of its own, since
@@ -219,6 +283,8 @@ libvirtd_answers() { enter_host "$1" virsh -q -c qemu:///system version >/dev/nu
 
 lab_down() {
     local host process pid
+    # Else it would go on and fail. If it is us, we are at its end.
+    [ "$(recall_process up)" = $$ ] || end_process up
     for host in $(lab_hosts); do
         # The pid namespace's PID 1 takes all others with it.
         end_process "$host"
@@ -227,16 +293,19 @@ lab_down() {
     for process in lxcfs switch; do
         end_process $process
     done
-    # Without our files, what is left is found by its name.
-    for pid in $(pgrep -f "^gantry-lab-$LAB_NAME-(switch|lxcfs) "); do
+    for pid in $(lab_strays); do
         kill -KILL "$pid" 2>/dev/null || true
     done
     for host in $(lab_hosts) $(cgroup_hosts); do
         cgroup_remove "$host"
     done
     cgroup_give_back
-    rm -rf "$STATE"
-    rmdir "$(dirname "$STATE")" 2>/dev/null || true
+    if [ -f "$STATE/$MARKER" ]; then
+        # The marker goes last: a 'down' that is killed can be repeated.
+        find "$STATE" -mindepth 1 -maxdepth 1 ! -name "$MARKER" -exec rm -rf {} +
+        rm -rf "$STATE"
+    fi
+    [ -n "${GANTRY_LAB_DIR:-}" ] || rmdir "$(dirname "$STATE")" 2>/dev/null || true
     [ "${1:-}" = quietly ] || say "lab '$LAB_NAME' is down"
 }
 
