@@ -92,6 +92,8 @@ format_region(IoqPacked *ring, guint size)
     for (guint i = 0; i < size; i++) {
         STORE(region->desc[i].next, (guint16)(i + 1));
     }
+    STORE(region->free_head, ring->free_head);
+    STORE(region->old_free_head, ring->free_head);
     STORE(region->desc_num, (guint16)size);
     store_indices(region, ring->next_used, ring->used_wrap, ring->next_used, ring->used_wrap);
     STEP();
@@ -141,8 +143,9 @@ load_free_list(IoqQueue *queue, guint8 *is_free)
     return TRUE;
 }
 
-/* A chain's entries follow each other by next, from its head to its last, num of them. */
-static gboolean
+/* A chain's entries follow each other by next, from its head to its last, num of them. Returns:
+ * num; 0: they do not. */
+static guint
 load_chain(IoqQueue *queue, guint head, guint8 *is_taken)
 {
     IoqPacked *ring = &queue->ring.packed;
@@ -152,17 +155,17 @@ load_chain(IoqQueue *queue, guint head, guint8 *is_taken)
 
     for (guint i = 0; i < num; i++) {
         if (entry >= queue->config.size || is_taken[entry]) {
-            return FALSE;
+            return 0;
         }
         is_taken[entry] = TRUE;
         ring->next_free[entry] = LOAD(ring->region->desc[entry].next);
         if (entry == last) {
             ring->last_entry[head] = (guint16)last;
-            return i + 1 == num;
+            return i + 1 == num ? num : 0;
         }
         entry = ring->next_free[entry];
     }
-    return FALSE;
+    return 0;
 }
 
 static gboolean
@@ -174,24 +177,24 @@ load_region(IoqQueue *queue)
     guint outstanding = 0;
 
     settle_last_step(queue);
-    if (LOAD(region->used_idx) >= queue->config.size || !load_free_list(queue, is_taken)) {
+    /* Read once: the front end may write it at any time. */
+    ring->next_used = LOAD(region->used_idx);
+    ring->used_wrap = LOAD(region->used_wrap_counter) != 0;
+    if (ring->next_used >= queue->config.size || !load_free_list(queue, is_taken)) {
         return FALSE;
     }
     for (guint i = 0; i < queue->config.size; i++) {
         if (!is_taken[i] && LOAD(region->desc[i].inflight)) {
-            if (!load_chain(queue, i, is_taken)) {
+            guint num = load_chain(queue, i, is_taken);
+
+            if (num == 0) {
                 return FALSE;
             }
-            outstanding += LOAD(region->desc[i].num);
+            outstanding += num;
             queue->replay[queue->n_replay++] =
                 (IoqReplay){LOAD(region->desc[i].counter), (guint16)i};
         }
     }
-    if (outstanding > queue->config.size) {
-        return FALSE;
-    }
-    ring->next_used = LOAD(region->used_idx);
-    ring->used_wrap = LOAD(region->used_wrap_counter) != 0;
     ring->next_avail = ring->next_used;
     ring->avail_wrap = ring->used_wrap;
     advance(queue, &ring->next_avail, &ring->avail_wrap, outstanding);

@@ -130,15 +130,16 @@ world_fetch(World *world)
 {
     IoqChain *chain = g_new0(IoqChain, 1);
     g_autoptr(GError) error = NULL;
-    IoqFetch result = ioq_queue_fetch(world->queue, chain, &error);
+    IoqFetch result;
 
+    g_ptr_array_add(world->chains, chain);
+    result = ioq_queue_fetch(world->queue, chain, &error);
     g_assert_no_error(error);
     if (result == IOQ_FETCH_NOTHING) {
-        g_free(chain);
+        g_ptr_array_remove(world->chains, chain);
         return NULL;
     }
     g_assert_cmpint(result, ==, IOQ_FETCH_CHAIN);
-    g_ptr_array_add(world->chains, chain);
     return chain;
 }
 
