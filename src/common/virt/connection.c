@@ -20,7 +20,9 @@
  *
  * Events come in libvirt's loop thread (loop.c) and are queued for the worker, so that they cannot
  * overtake the list of domains that follows a connect. A queue that grows without bounds (the
- * worker hangs) is thrown away, and the next thing that the follower gets is a new list.
+ * worker hangs) is thrown away, and the next thing that the follower gets is a new list. So is what
+ * comes while the follower has too much to take yet (its main loop is blocked); that list is made
+ * when it has taken all.
  *
  * A libvirt connection is closed by the worker only. Its close callback can come late; it counts
  * only if it speaks of the present connection. So can an event: one of an earlier connection, or
@@ -36,7 +38,7 @@
 #include "common/virt/follow_priv.h"
 #include "common/virt/loop.h"
 
-#define MAX_QUEUED_EVENTS 4096
+#define MAX_QUEUED_EVENTS 4096 /* here, and as many again on their way to the follower */
 
 typedef enum {
     CALL_QUEUED,
@@ -73,6 +75,7 @@ struct GantryVirtConn {
     virConnectPtr virt; /* NULL: not connected */
     gboolean link_lost; /* @virt is dead */
     gboolean resync_due;
+    gboolean overflowed;      /* the follower has too much to take yet */
     gboolean busy;            /* the worker is in libvirt */
     GantryVirtCall *running;  /* what it is in; NULL: connecting, listing or idle */
     gint64 up_since_usec;     /* by the clock */
@@ -646,7 +649,7 @@ resync_locked(GantryVirtConn *conn)
     g_autoptr(GError) error = NULL;
     gboolean alive;
 
-    conn->resync_due = FALSE;
+    conn->resync_due = conn->overflowed = FALSE;
     conn->busy = TRUE;
     g_mutex_unlock(&conn->lock);
     gantry_virt_follow_resync(conn->follow, conn, conn->virt, &error);
@@ -690,6 +693,26 @@ sleep_locked(GantryVirtConn *conn)
     }
 }
 
+static gboolean
+follower_has_room_locked(GantryVirtConn *conn)
+{
+    guint n_told = gantry_virt_follow_n_told(conn->follow);
+
+    return conn->overflowed ? n_told == 0 : n_told < MAX_QUEUED_EVENTS;
+}
+
+static void
+overflow_locked(GantryVirtConn *conn)
+{
+    GQueue doomed = G_QUEUE_INIT;
+
+    conn->resync_due = conn->overflowed = TRUE;
+    doom_events_locked(conn, &doomed);
+    g_mutex_unlock(&conn->lock);
+    free_events(&doomed);
+    g_mutex_lock(&conn->lock);
+}
+
 static gpointer
 worker_main(gpointer data)
 {
@@ -707,9 +730,11 @@ worker_main(gpointer data)
             } else {
                 sleep_locked(conn);
             }
-        } else if (conn->resync_due) {
+        } else if (!g_queue_is_empty(&conn->events) && !follower_has_room_locked(conn)) {
+            overflow_locked(conn);
+        } else if (conn->resync_due && follower_has_room_locked(conn)) {
             resync_locked(conn);
-        } else if (!g_queue_is_empty(&conn->events)) {
+        } else if (!conn->resync_due && !g_queue_is_empty(&conn->events)) {
             gantry_virt_follow_tell_event(conn->follow, conn, g_queue_pop_head(&conn->events));
         } else if (!g_queue_is_empty(&conn->calls)) {
             run_call_locked(conn);

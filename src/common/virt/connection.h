@@ -111,6 +111,7 @@ typedef struct {
  * libvirt replays nothing that happened while the connection was down. So after each connect
  * @resync gets all domains, active and inactive, before any event; events that happened while the
  * list was made come after it, so an event may tell what the list shows already.
+ * A follower that takes too long to be told of every event gets such a list instead, too.
  *
  * Name, uuid and id of the domains may be read at once; all else is a call of its own, see
  * gantry_virt_call_start().

@@ -18,6 +18,7 @@
 
 #include "common/base/i18n.h"
 #include "common/base/log.h"
+#include "common/virt/connection_priv.h"
 
 #define N_EVENT_IDS 32 /* bits in event_ids */
 
@@ -28,6 +29,7 @@ struct GantryVirtFollow {
     GDestroyNotify destroy;
     GMainContext *context;
     gint stopped;                  /* atomic */
+    gint n_told;                   /* atomic: lists and events on their way to the follower */
     int callback_ids[N_EVENT_IDS]; /* by event id; -1: not registered; the worker's */
 };
 
@@ -87,6 +89,12 @@ gantry_virt_follow_stop(GantryVirtFollow *follow)
     g_atomic_int_set(&follow->stopped, TRUE);
 }
 
+guint
+gantry_virt_follow_n_told(GantryVirtFollow *follow)
+{
+    return (guint)g_atomic_int_get(&follow->n_told);
+}
+
 void
 gantry_virt_event_free(GantryVirtEvent *event)
 {
@@ -128,6 +136,10 @@ message_free(gpointer data)
 {
     Message *message = data;
 
+    if ((message->event || message->domains) &&
+        g_atomic_int_dec_and_test(&message->follow->n_told)) {
+        gantry_virt_conn_wake(message->conn); /* it may be waiting with a new list */
+    }
     g_clear_pointer(&message->event, gantry_virt_event_free);
     g_clear_pointer(&message->domains, g_array_unref);
     g_free(message->reason);
@@ -151,6 +163,9 @@ message_send(Message *message)
 {
     GSource *source = g_idle_source_new();
 
+    if (message->event || message->domains) {
+        g_atomic_int_inc(&message->follow->n_told);
+    }
     /* All at one priority: sources of one priority are dispatched in the order of attaching. */
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
     g_source_set_callback(source, dispatch, message, message_free);

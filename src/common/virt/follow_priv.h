@@ -27,6 +27,10 @@ void gantry_virt_follow_tell_state(GantryVirtFollow *follow, GantryVirtConn *con
 void gantry_virt_follow_tell_event(GantryVirtFollow *follow, GantryVirtConn *conn,
                                    GantryVirtEvent *event); /* takes @event */
 
+/* How many lists and events the follower was told and has not taken yet. When it has taken the last
+ * one, gantry_virt_conn_wake() is called. */
+guint gantry_virt_follow_n_told(GantryVirtFollow *follow);
+
 /* Lists the domains and tells them; in the worker. */
 gboolean gantry_virt_follow_resync(GantryVirtFollow *follow, GantryVirtConn *conn,
                                    virConnectPtr virt, GError **error);

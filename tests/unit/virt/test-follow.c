@@ -256,6 +256,44 @@ test_too_many_events_make_a_new_list(Fixture *fixture, gconstpointer data)
     g_cond_clear(&door.changed);
 }
 
+static gboolean
+keep_a_domain(virConnectPtr virt, gpointer data, GError **error)
+{
+    virDomainPtr *domain = data;
+
+    if (!*domain) {
+        *domain = virDomainLookupByName(virt, "two");
+    }
+    return TRUE;
+}
+
+/* A follower whose main loop is blocked, here since nobody iterates it, is not told without end. */
+static void
+test_blocked_follower_gets_a_new_list(Fixture *fixture, gconstpointer data)
+{
+    virDomainPtr domain = NULL;
+
+    iterate_until(&fixture->record.n_resyncs, 1);
+    for (guint round = 0; round < 4; round++) {
+        /* Calls come after all events: so the worker has dealt with those of the last round. */
+        g_assert_true(
+            gantry_virt_call(fixture->conn, keep_a_domain, &domain, NULL, FOREVER_MSEC, NULL));
+        for (guint i = 0; i < 3000 && round < 3; i++) {
+            GantryVirtEvent *event = g_new0(GantryVirtEvent, 1);
+
+            virDomainRef(domain);
+            event->domain = domain;
+            gantry_virt_conn_queue_event(fixture->conn, event);
+        }
+    }
+    virDomainFree(domain);
+    while (g_main_context_iteration(NULL, FALSE)) {
+        g_assert_cmpuint(fixture->record.n_events, <=, 4096);
+    }
+    iterate_until(&fixture->record.n_resyncs, 2);
+    g_assert_true(g_str_has_suffix(fixture->record.log->str, " 0:two resync:2"));
+}
+
 /* An event that libvirt's loop still had in its hands when its connection was given up. */
 static void
 test_event_of_another_link_is_dropped(Fixture *fixture, gconstpointer data)
@@ -309,6 +347,8 @@ main(int argc, char **argv)
                test_event_of_another_link_is_dropped, tear_down);
     g_test_add("/virt/follow/too-many-events-make-a-new-list", Fixture, NULL, set_up,
                test_too_many_events_make_a_new_list, tear_down);
+    g_test_add("/virt/follow/blocked-follower-gets-a-new-list", Fixture, NULL, set_up,
+               test_blocked_follower_gets_a_new_list, tear_down);
     g_test_add_func("/virt/follow/nothing-comes-after-free", test_nothing_comes_after_free);
     return g_test_run();
 }
