@@ -21,6 +21,7 @@ const CliCommand cli_commands[] = {
      cli_explain_options},
     {"check", N_("Check this host's installation and configuration"), cli_check, cli_check_options},
     {"balance", N_("Move domains away from overloaded hosts"), cli_balance, cli_balance_options},
+    {"ioq", N_("Show and restart the disks that Gantry serves"), cli_ioq, cli_ioq_options},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gantry ioq: the disks that gantry-ioqd serves on this host.
+ */
+#include "cli/cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/base/error.h"
+#include "common/base/i18n.h"
+#include "common/base/text.h"
+#include "common/rpc/rpc.h"
+
+#define NAME_COLUMNS   20
+#define RESTART_FACTOR 2 /* the daemon waits for the old worker, too */
+
+typedef struct {
+    char *socket;
+    guint64 timeout_msec;
+    gboolean json;
+} IoqOptions;
+
+const GantryOption cli_ioq_options[] = {
+    {.name = "socket",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(IoqOptions, socket),
+     .fallback = GANTRY_RPC_RUN_DIR "/ioqd.sock",
+     .metavar = "PATH",
+     .summary = N_("Control socket of gantry-ioqd")},
+    {.name = "timeout",
+     .type = GANTRY_OPTION_DURATION,
+     .offset = G_STRUCT_OFFSET(IoqOptions, timeout_msec),
+     .fallback = "10s",
+     .min = 1,
+     .max = 3600 * 1000,
+     .metavar = "TIME",
+     .summary = N_("Give up on gantry-ioqd after TIME")},
+    {.name = "json",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(IoqOptions, json),
+     .summary = N_("Print JSON")},
+    GANTRY_OPTION_END,
+};
+
+static const char ioq_examples[] =
+    N_("Commands:\n"
+       "  status [DOMAIN]   each queue with its thread, requests, and latencies\n"
+       "  restart DOMAIN    another worker process, as after an upgrade; no request is lost\n"
+       "\n"
+       "Examples:\n"
+       "  gantry ioq status\n"
+       "  gantry ioq status --json db1 | jq '.vms[].worker.disks[].queues[].in_flight'\n"
+       "  gantry ioq restart db1\n");
+
+static gint64
+number(JsonObject *object, const char *name)
+{
+    return json_object_get_int_member_with_default(object, name, 0);
+}
+
+/* Upper end, in microseconds, of the bucket that holds this share of a queue's requests. */
+static guint64
+percentile(JsonArray *latency, double share)
+{
+    guint n = json_array_get_length(latency);
+    double total = 0, sum = 0;
+
+    for (guint i = 0; i < n; i++) {
+        total += (double)json_array_get_int_element(latency, i);
+    }
+    for (guint i = 0; i < n; i++) {
+        sum += (double)json_array_get_int_element(latency, i);
+        if (total > 0 && sum >= total * share) {
+            return G_GUINT64_CONSTANT(1) << i;
+        }
+    }
+    return 0;
+}
+
+static void
+print_disk(const char *domain, JsonObject *disk)
+{
+    JsonArray *queues = json_object_get_array_member(disk, "queues");
+    g_autofree char *printable = gantry_printable(domain);
+    g_autofree char *name = cli_padded(printable, NAME_COLUMNS);
+    const char *target = json_object_get_string_member_with_default(disk, "name", "?");
+
+    if (json_array_get_length(queues) == 0) {
+        printf("%s %-8s %s\n", name, target,
+               json_object_get_boolean_member_with_default(disk, "connected", FALSE)
+                   ? _("no queue is started")
+                   : _("no front end is connected"));
+    }
+    for (guint i = 0; i < json_array_get_length(queues); i++) {
+        JsonObject *queue = json_array_get_object_element(queues, i);
+        JsonArray *latency = json_object_get_array_member(queue, "latency");
+
+        printf("%s %-8s %5" PRId64 " %8" PRId64 " %12" PRId64 " %9" PRId64 " %9" PRIu64 " %9" PRIu64
+               "\n",
+               name, target, number(queue, "queue"), number(queue, "thread"),
+               number(queue, "requests"), number(queue, "in_flight"), percentile(latency, 0.5),
+               percentile(latency, 0.99));
+    }
+}
+
+static gboolean
+is_wanted(JsonObject *vm, const char *wanted)
+{
+    return !wanted ||
+           g_strcmp0(json_object_get_string_member_with_default(vm, "domain", ""), wanted) == 0 ||
+           g_strcmp0(json_object_get_string_member_with_default(vm, "uuid", ""), wanted) == 0;
+}
+
+static void
+print_vm(JsonObject *vm)
+{
+    const char *domain = json_object_get_string_member_with_default(vm, "domain", "?");
+    JsonNode *worker = json_object_get_member(vm, "worker");
+    JsonArray *disks;
+
+    if (!worker || !JSON_NODE_HOLDS_OBJECT(worker)) {
+        g_autofree char *printable = gantry_printable(domain);
+        g_autofree char *name = cli_padded(printable, NAME_COLUMNS);
+
+        printf("%s %s\n", name, _("its worker does not answer"));
+        return;
+    }
+    disks = json_object_get_array_member(json_node_get_object(worker), "disks");
+    for (guint i = 0; i < json_array_get_length(disks); i++) {
+        print_disk(domain, json_array_get_object_element(disks, i));
+    }
+}
+
+static int
+status(const IoqOptions *options, const char *domain)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonNode) answer =
+        gantry_rpc_call(options->socket, "ioq/status", NULL, (guint)options->timeout_msec, &error);
+    JsonArray *vms;
+    guint n = 0;
+
+    if (!answer) {
+        return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
+    }
+    vms = json_object_get_array_member(json_node_get_object(answer), "vms");
+    for (guint i = json_array_get_length(vms); i > 0; i--) {
+        if (is_wanted(json_array_get_object_element(vms, i - 1), domain)) {
+            n++;
+        } else {
+            json_array_remove_element(vms, i - 1);
+        }
+    }
+    if (options->json) {
+        cli_print_json(json_node_copy(answer));
+    } else if (n == 0) {
+        puts(domain ? _("No disk of this domain is served here.") : _("No disk is served here."));
+    } else {
+        g_autofree char *title = cli_padded(_("DOMAIN"), NAME_COLUMNS);
+
+        printf("%s %-8s %5s %8s %12s %9s %9s %9s\n", title, _("DISK"), _("QUEUE"), _("THREAD"),
+               _("REQUESTS"), _("IN FLIGHT"), "P50 <us", "P99 <us");
+        for (guint i = 0; i < json_array_get_length(vms); i++) {
+            print_vm(json_array_get_object_element(vms, i));
+        }
+    }
+    return domain && n == 0 ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+}
+
+static int
+restart(const IoqOptions *options, const char *domain)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    g_autoptr(JsonNode) params = NULL;
+    g_autoptr(JsonNode) answer = NULL;
+
+    json_builder_begin_object(builder);
+    cli_json_string(builder, "domain", domain);
+    json_builder_end_object(builder);
+    params = json_builder_get_root(builder);
+    answer = gantry_rpc_call(options->socket, "ioq/restart", params,
+                             (guint)options->timeout_msec * RESTART_FACTOR, &error);
+    return answer ? CLI_EXIT_OK : cli_report_error("ioq", &error, CLI_EXIT_FAILED);
+}
+
+int
+cli_ioq(int argc, char **argv)
+{
+    IoqOptions options = {0};
+    g_autoptr(GError) error = NULL;
+    int result;
+
+    gantry_options_init(cli_ioq_options, &options);
+    if (!gantry_options_parse_argv(cli_ioq_options, &options,
+                                   "gantry ioq [OPTION...] COMMAND [DOMAIN]", _(ioq_examples),
+                                   &argc, &argv, &error)) {
+        result = cli_report_error("ioq", &error, CLI_EXIT_USAGE);
+    } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "status")) {
+        result = status(&options, argc > 2 ? argv[2] : NULL);
+    } else if (argc == 3 && g_str_equal(argv[1], "restart")) {
+        result = restart(&options, argv[2]);
+    } else {
+        fputs(_("gantry ioq: give a command: status [DOMAIN], or restart DOMAIN\n"), stderr);
+        result = CLI_EXIT_USAGE;
+    }
+    gantry_options_clear(cli_ioq_options, &options);
+    return result;
+}
