@@ -38,7 +38,8 @@ struct IoqMemory {
 
 /* For the signal handler, which can take no lock: a slot is empty, or a mapping that is alive. */
 static Mapping *guarded[MAX_MAPPINGS];
-static guint n_guarded; /* slots ever used */
+static guint n_guarded;  /* slots ever used */
+static gint any_damaged; /* atomic */
 
 static void
 guard_add(Mapping *mapping)
@@ -77,6 +78,7 @@ on_sigbus(int number, siginfo_t *info, void *context)
 
         if (mapping && address >= mapping->base && address < mapping->base + mapping->length) {
             g_atomic_int_set(&mapping->damaged, TRUE);
+            g_atomic_int_set(&any_damaged, TRUE);
             /* The whole of it: the guest's data are gone, and no second signal is needed. */
             if (mmap(mapping->base, mapping->length, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
@@ -342,6 +344,10 @@ ioq_memory_guest_address(const IoqMemory *memory, gconstpointer pointer, guint64
 gboolean
 ioq_memory_is_damaged(const IoqMemory *memory)
 {
+    /* Asked in each round of a queue, and next to never true. */
+    if (!g_atomic_int_get(&any_damaged)) {
+        return FALSE;
+    }
     for (guint i = 0; i < memory->n_regions; i++) {
         if (g_atomic_int_get(&memory->regions[i].mapping->damaged)) {
             return TRUE;

@@ -164,6 +164,10 @@ take_news(gpointer data)
     if (news->problem) {
         gantry_warn(_("disk %1$s: queue %2$u stands still: %3$s"), device->name, news->index,
                     news->problem);
+        if (device->fd >= 0 && ioq_memory_is_damaged(device->memory)) {
+            gantry_warn(_("disk %s: guest memory was cut off; the connection ends"), device->name);
+            device_disconnect(device);
+        }
         return G_SOURCE_REMOVE;
     }
     vring->base = ioq_queue_base(ioq_served_queue_ring(vring->served));
@@ -313,10 +317,11 @@ set_memory_in_thread(IoqThread *thread, gpointer data)
     ioq_served_queue_set_memory(call->vring->served, call->memory, &call->error);
 }
 
-gboolean
-device_set_memory(IoqDevice *device, IoqMemory *memory, GError **error)
+/* Gives @memory to the started queues below @end. */
+static gboolean
+spread_memory(IoqDevice *device, IoqMemory *memory, guint end, guint *ret_failed, GError **error)
 {
-    for (guint i = 0; i < device->options.max_queues; i++) {
+    for (guint i = 0; i < end; i++) {
         QueueCall call = {.vring = &device->vrings[i], .memory = memory};
 
         if (!call.vring->served) {
@@ -325,9 +330,23 @@ device_set_memory(IoqDevice *device, IoqMemory *memory, GError **error)
         ioq_thread_call(ioq_served_queue_thread(call.vring->served), set_memory_in_thread, &call);
         if (call.error) {
             g_propagate_error(error, call.error);
-            ioq_memory_unref(memory);
+            *ret_failed = i;
             return FALSE;
         }
+    }
+    return TRUE;
+}
+
+gboolean
+device_set_memory(IoqDevice *device, IoqMemory *memory, GError **error)
+{
+    guint failed;
+
+    if (!spread_memory(device, memory, device->options.max_queues, &failed, error)) {
+        /* The old table has the rings of those that have changed already. */
+        spread_memory(device, device->memory, failed, &failed, NULL);
+        ioq_memory_unref(memory);
+        return FALSE;
     }
     ioq_memory_unref(device->memory);
     device->memory = memory;

@@ -491,7 +491,9 @@ get_inflight_fd(IoqDevice *device, VuMessage *message, GError **error)
         gantry_set_error_errno(error, errno, _("Cannot make an in-flight region"));
         return HANDLED_FAILED;
     }
-    return replied(device_reply(device, &message->header, &answer, sizeof(answer), fd, error));
+    /* With as much padding as it was asked with. */
+    return replied(
+        device_reply(device, &message->header, &answer, message->header.size, fd, error));
 }
 
 static Handled

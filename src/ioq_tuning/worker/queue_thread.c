@@ -122,6 +122,13 @@ fetch(IoqServedQueue *queue)
 {
     guint n = 0;
 
+    if (ioq_memory_is_damaged(ioq_queue_memory(queue->ring))) {
+        g_autoptr(GError) error = g_error_new(GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                                              _("guest memory is shorter than it was"));
+
+        stop_broken(queue, error);
+        return FALSE;
+    }
     while (n < FETCH_MAX && queue->idle) {
         g_autoptr(GError) error = NULL;
         IoqRequest *request = queue->idle;

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What gantry-ioq-worker does for a front end that keeps the rules, or changes its mind. */
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "ioq_tuning/vhost_user/channel.h"
+#include "worker-world.h"
+
+#define PLENTY_MSEC 20000
+#define DATA        0x10000U /* of requests, in a front's buffers */
+
+static void
+set_up(Worker *worker, gconstpointer data)
+{
+    worker_start(worker, &(const WorkerOptions){0});
+}
+
+static void
+set_up_slow(Worker *worker, gconstpointer data)
+{
+    worker_start(worker, &(const WorkerOptions){.delay_usec = 100000});
+}
+
+static void
+tear_down(Worker *worker, gconstpointer data)
+{
+    worker_stop(worker);
+}
+
+/* Resets with requests in flight: all of them are done when it is acknowledged. */
+static void
+test_reset(Worker *worker, gconstpointer data)
+{
+    const guint64 zero = 0;
+
+    for (guint by_status = 0; by_status < 2; by_status++) {
+        Front *front = worker_front(worker, &(const FrontOptions){.n_queues = 2});
+        guint n = WORKER_QUEUE_SIZE / 4;
+        guint64 status = 0x0f;
+
+        g_assert_cmpint(worker_ack(front->fd, VU_SET_STATUS, &status, 8, NULL, 0), ==, 0);
+        /* Ids of the ring are fetched at once, with the first notification as the proof. */
+        for (guint16 id = 0; id < n; id++) {
+            worker_submit(front, 1, id, VIRTIO_BLK_T_IN, id, 512, DATA);
+        }
+        {
+            guint16 id;
+
+            g_assert_cmpuint(worker_finish(front, 1, &id), ==, VIRTIO_BLK_S_OK);
+        }
+        g_assert_cmpint(by_status ? worker_ack(front->fd, VU_SET_STATUS, &zero, 8, NULL, 0)
+                                  : worker_ack(front->fd, VU_RESET_DEVICE, NULL, 0, NULL, 0),
+                        ==, 0);
+        for (guint i = 1; i < n; i++) {
+            guint16 id;
+            guint32 length;
+
+            g_assert_true(driver_ring_take_used(&front->queues[1].ring, &id, &length));
+        }
+        g_assert_cmpuint(worker_ask_u64(front->fd, VU_GET_STATUS), ==, 0);
+        /* Nothing is set any more. */
+        {
+            const guint64 kick = 1 | VU_VRING_NOFD;
+
+            g_assert_cmpint(worker_ack(front->fd, VU_SET_VRING_KICK, &kick, 8, NULL, 0), ==, 1);
+        }
+        front_free(front);
+    }
+}
+
+/* Memory */
+
+static void
+test_memory_slots(Worker *worker, gconstpointer data)
+{
+    enum { SLOTS = 20, PAGE = 4096 };
+    Front *front = worker_front(worker, &(const FrontOptions){0});
+    gantry_autofd file = memfd_create("slots", MFD_CLOEXEC);
+    guint64 guest = 0x10000;
+    char *bytes;
+
+    g_assert_cmpint(ftruncate(file, SLOTS * PAGE), ==, 0);
+    bytes = mmap(NULL, SLOTS * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    for (guint i = 0; i < SLOTS; i++) {
+        const VuSingleRegion slot = {
+            0, {guest + i * (guint64)PAGE, PAGE, 0x1000 + i * (guint64)PAGE, i * (guint64)PAGE}};
+
+        g_assert_cmpint(worker_ack(front->fd, VU_ADD_MEM_REG, &slot, sizeof(slot), &file, 1), ==,
+                        0);
+        /* Twice is an overlap; and one without a descriptor is none. */
+        g_assert_cmpint(worker_ack(front->fd, VU_ADD_MEM_REG, &slot, sizeof(slot), &file, 1), ==,
+                        1);
+    }
+    /* One request over all of them. */
+    {
+        DriverRing *ring = &front->queues[0].ring;
+        char *slot = front->buffers;
+        guint16 id;
+        const DriverPiece pieces[] = {
+            {front_guest_address(front, slot), 16, FALSE},
+            {guest, SLOTS * PAGE, TRUE},
+            {front_guest_address(front, slot) + 32, 1, TRUE},
+        };
+
+        memset(slot, 0, 16);
+        slot[32] = (char)0xaa;
+        driver_ring_add(ring, 0, pieces, 3, NULL, 0);
+        eventfd_write(front->queues[0].kick_fd, 1);
+        g_assert_cmpuint(worker_finish(front, 0, &id), ==, VIRTIO_BLK_S_OK);
+        for (guint i = 0; i < SLOTS * PAGE / 512; i++) {
+            g_assert_cmpint(bytes[i * 512], ==, 'a' + (int)i % 26);
+        }
+    }
+    for (guint i = 0; i < SLOTS; i++) {
+        const VuSingleRegion slot = {
+            0, {guest + i * (guint64)PAGE, PAGE, 0x1000 + i * (guint64)PAGE, i * (guint64)PAGE}};
+
+        g_assert_cmpint(worker_ack(front->fd, VU_REM_MEM_REG, &slot, sizeof(slot), NULL, 0), ==, 0);
+        g_assert_cmpint(worker_ack(front->fd, VU_REM_MEM_REG, &slot, sizeof(slot), NULL, 0), ==, 1);
+    }
+    munmap(bytes, SLOTS * PAGE);
+    front_free(front);
+}
+
+/* The table changes while requests are in the store; each goes to the memory that it was read
+ * with. */
+static void
+test_memory_under_load(Worker *worker, gconstpointer data)
+{
+    Front *front = worker_front(worker, &(const FrontOptions){.n_queues = 2});
+    gantry_autofd file = memfd_create("more", MFD_CLOEXEC);
+    const VuSingleRegion extra = {0, {0x10000, 4096, 0x1000, 0}};
+    guint n = WORKER_QUEUE_SIZE / 4;
+
+    g_assert_cmpint(ftruncate(file, 4096), ==, 0);
+    for (guint round = 0; round < 3; round++) {
+        for (guint16 id = 0; id < n; id++) {
+            worker_submit(front, 0, id, VIRTIO_BLK_T_IN, id, 512, DATA);
+            worker_submit(front, 1, id, VIRTIO_BLK_T_IN, id, 512, DATA);
+        }
+        for (guint i = 0; i < 5; i++) {
+            g_assert_cmpint(worker_ack(front->fd, VU_ADD_MEM_REG, &extra, sizeof(extra), &file, 1),
+                            ==, 0);
+            g_assert_cmpint(worker_ack(front->fd, VU_REM_MEM_REG, &extra, sizeof(extra), NULL, 0),
+                            ==, 0);
+        }
+        for (guint i = 0; i < 2 * n; i++) {
+            guint16 id;
+
+            g_assert_cmpuint(worker_finish(front, i % 2, &id), ==, VIRTIO_BLK_S_OK);
+        }
+    }
+    front_free(front);
+}
+
+/* A table that lacks the ring of one queue is refused for all of them. */
+static void
+test_refused_memory(Worker *worker, gconstpointer data)
+{
+    Front *front = worker_front(worker, &(const FrontOptions){.n_queues = 2});
+    gsize ring_bytes = driver_ring_bytes(WORKER_QUEUE_SIZE);
+    const VuMemoryTable table = {
+        .n_regions = 1,
+        .regions = {{FRONT_GUEST_BASE, ring_bytes, (guint64)(gsize)front->memory, 0}},
+    };
+
+    g_assert_cmpint(worker_ack(front->fd, VU_SET_MEM_TABLE, &table, 8 + sizeof(VuMemoryRegion),
+                               &front->memory_fd, 1),
+                    ==, 1);
+    worker_do(front, 0, VIRTIO_BLK_T_IN, 2, 512, DATA);
+    worker_do(front, 1, VIRTIO_BLK_T_IN, 3, 512, DATA);
+    g_assert_cmpint(front->buffers[DATA], ==, 'd');
+    front_free(front);
+}
+
+/* Memory that is cut off ends the connection, and no more. */
+static void
+test_cut_off_memory(Worker *worker, gconstpointer data)
+{
+    for (guint packed = 0; packed < 2; packed++) {
+        Front *front = worker_front(worker, &(const FrontOptions){.packed = packed});
+
+        worker_do(front, 0, VIRTIO_BLK_T_IN, 0, 512, DATA);
+        g_assert_cmpint(ftruncate(front->memory_fd, 0), ==, 0);
+        eventfd_write(front->queues[0].kick_fd, 1);
+        worker_assert_ends(front->fd);
+        front_free(front);
+        worker_assert_serves(worker);
+    }
+}
+
+/* The rest */
+
+static void
+test_resize(Worker *worker, gconstpointer data)
+{
+    Front *front = worker_front(worker, &(const FrontOptions){0});
+    guint64 features = worker_ask_u64(front->fd, VU_GET_PROTOCOL_FEATURES);
+    VuConfig config = {.size = 8};
+    g_auto(VuMessage) change = {0};
+    g_auto(VuMessage) answer = {0};
+    guint64 capacity;
+    int channel[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), ==, 0);
+    worker_send(front->fd, VU_SET_PROTOCOL_FEATURES, &features, 8, NULL, 0);
+    g_assert_cmpint(worker_ack(front->fd, VU_SET_BACKEND_REQ_FD, NULL, 0, &channel[1], 1), ==, 0);
+    close(channel[1]);
+    g_assert_cmpint(truncate(worker->image, 2 * WORKER_SECTORS * 512), ==, 0);
+    worker_refresh(worker);
+    g_assert_true(vu_channel_receive(channel[0], PLENTY_MSEC, &change, NULL));
+    g_assert_cmpuint(change.header.request, ==, VU_BACKEND_CONFIG_CHANGE_MSG);
+    g_assert_cmpuint(change.header.size, ==, 0);
+    g_assert_true(worker_ask(front->fd, VU_GET_CONFIG, &config, 20, &answer));
+    memcpy(&capacity, answer.payload.config.data, sizeof(capacity));
+    g_assert_cmpuint(capacity, ==, 2 * WORKER_SECTORS);
+    worker_do(front, 0, VIRTIO_BLK_T_IN, 2 * WORKER_SECTORS - 1, 512, DATA);
+    close(channel[0]);
+    front_free(front);
+}
+
+/* Threads of the started queues, by queue. */
+static void
+read_threads(Worker *worker, guint n_queues, gint64 *ret_threads)
+{
+    g_autoptr(JsonObject) status = worker_status(worker);
+    JsonArray *queues = json_object_get_array_member(status, "queues");
+
+    g_assert_cmpuint(json_array_get_length(queues), ==, n_queues);
+    for (guint i = 0; i < n_queues; i++) {
+        JsonObject *queue = json_array_get_object_element(queues, i);
+
+        g_assert_cmpint(json_object_get_int_member(queue, "queue"), ==, (gint64)i);
+        ret_threads[i] = json_object_get_int_member(queue, "thread");
+    }
+}
+
+static void
+test_threads(gconstpointer data)
+{
+    guint k = GPOINTER_TO_UINT(data);
+    const WorkerOptions options = {.n_queues_per_thread = k};
+    Worker worker = {0};
+
+    worker_start(&worker, &options);
+    for (guint n = 1; n <= WORKER_MAX_QUEUES; n++) {
+        Front *front = worker_front(&worker, &(const FrontOptions){.n_queues = n});
+        gint64 threads[WORKER_MAX_QUEUES];
+        gint64 again[WORKER_MAX_QUEUES];
+        g_autoptr(GHashTable) different = g_hash_table_new(g_int64_hash, g_int64_equal);
+
+        read_threads(&worker, n, threads);
+        for (guint i = 0; i < n; i++) {
+            g_assert_true(threads[i] == threads[i / k * k]); /* queue i is of thread i / k */
+            g_hash_table_add(different, &threads[i]);
+            worker_do(front, i, VIRTIO_BLK_T_IN, i, 512, DATA);
+        }
+        g_assert_cmpuint(g_hash_table_size(different), ==, (n + k - 1) / k);
+        read_threads(&worker, n, again);
+        g_assert_cmpmem(threads, n * sizeof(*threads), again, n * sizeof(*again));
+        front_free(front);
+    }
+    worker_stop(&worker);
+}
+
+static void
+test_dirty_log(Worker *worker, gconstpointer data)
+{
+    enum { PAGE = 4096, LOG_BYTES = 0x30000 }; /* to the front's guest addresses and beyond */
+    Front *front = worker_front(worker, &(const FrontOptions){.memory_bytes = 1U << 20});
+    DriverRing *ring = &front->queues[0].ring;
+    gantry_autofd file = memfd_create("log", MFD_CLOEXEC);
+    const VuLog log = {LOG_BYTES, 0};
+    guint64 features = front->features | 1ULL << VHOST_F_LOG_ALL;
+    guint8 *bits;
+    const struct {
+        gconstpointer start;
+        gsize length;
+    } touched[] = {
+        {front->buffers + DATA + 100, 3 * PAGE},
+        {(char *)ring->used, 16},
+        {front->buffers, 64},
+    };
+
+    g_assert_cmpint(ftruncate(file, LOG_BYTES), ==, 0);
+    bits = mmap(NULL, LOG_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    g_assert_cmpint(worker_ack(front->fd, VU_SET_LOG_BASE, &log, sizeof(log), &file, 1), ==, 0);
+    for (guint on = 0; on < 3; on++) { /* off, on, off again */
+        const guint64 now = on == 1 ? features : front->features;
+        g_autofree guint8 *expected = g_malloc0(LOG_BYTES);
+
+        g_assert_cmpint(worker_ack(front->fd, VU_SET_FEATURES, &now, 8, NULL, 0), ==, 0);
+        memset(bits, 0, LOG_BYTES);
+        worker_do(front, 0, VIRTIO_BLK_T_IN, 8, 3 * PAGE, DATA + 100);
+        worker_do(front, 0, VIRTIO_BLK_T_OUT, 8, 3 * PAGE, DATA + 8 * PAGE); /* is only read */
+        g_assert_cmpint(worker_ack(front->fd, VU_SET_FEATURES, &now, 8, NULL, 0), ==, 0);
+        for (guint i = 0; i < G_N_ELEMENTS(touched) && on == 1; i++) {
+            guint64 first = front_guest_address(front, touched[i].start) / PAGE;
+            guint64 last =
+                (front_guest_address(front, touched[i].start) + touched[i].length - 1) / PAGE;
+
+            for (guint64 page = first; page <= last; page++) {
+                expected[page / 8] |= (guint8)(1U << page % 8);
+            }
+        }
+        g_assert_cmpmem(bits, LOG_BYTES, expected, LOG_BYTES);
+    }
+    munmap(bits, LOG_BYTES);
+    front_free(front);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const guint per_thread[] = {1, 2, 4};
+
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, set_up_of, function) \
+    g_test_add("/ioq/device/" name, Worker, NULL, set_up_of, function, tear_down)
+    ADD("reset", set_up_slow, test_reset);
+    ADD("memory/slots", set_up, test_memory_slots);
+    ADD("memory/under-load", set_up_slow, test_memory_under_load);
+    ADD("memory/refused", set_up, test_refused_memory);
+    ADD("memory/cut-off", set_up, test_cut_off_memory);
+    ADD("resize", set_up, test_resize);
+    ADD("dirty-log", set_up, test_dirty_log);
+    for (guint i = 0; i < G_N_ELEMENTS(per_thread); i++) {
+        g_autofree char *path = g_strdup_printf("/ioq/device/threads/%u", per_thread[i]);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(per_thread[i]), test_threads);
+    }
+    return g_test_run();
+}
