@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ioq_tuning/worker/worker.h"
 
-#include <errno.h>
 #include <glib-unix.h>
-#include <grp.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
@@ -16,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/rpc/rpc.h"
 #include "ioq_tuning/worker/device.h"
+#include "ioq_tuning/worker/sandbox.h"
 
 #define MIB (1024 * 1024)
 
@@ -113,20 +110,6 @@ make_device(WorkerDisk *disk, GError **error)
     return ioq_device_new(gantry_fd_steal(&disk->listen_fd), store, &options);
 }
 
-/* For good: what a guest could make of this process has nothing but what is open by now. */
-static gboolean
-drop_privileges(const WorkerConfig *config, GError **error)
-{
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        (config->uid != 0 &&
-         (setgroups(0, NULL) < 0 || setresgid(config->gid, config->gid, config->gid) < 0 ||
-          setresuid(config->uid, config->uid, config->uid) < 0))) {
-        gantry_set_error_errno(error, errno, _("Cannot give up privileges"));
-        return FALSE;
-    }
-    return TRUE;
-}
-
 gboolean
 worker_serve(WorkerConfig *config, GError **error)
 {
@@ -149,7 +132,8 @@ worker_serve(WorkerConfig *config, GError **error)
             return FALSE;
         }
     }
-    if (!drop_privileges(config, error)) {
+    /* By hand it stays what its user is. */
+    if (config->uid != 0 && !sandbox_enter(config->uid, config->gid, error)) {
         return FALSE;
     }
     g_unix_signal_add(SIGTERM, on_signal, loop);
