@@ -401,10 +401,26 @@ sleep_once(IoqThread *thread)
     }
 }
 
+/* The guest is worth waiting for, storage is not: the CPU that is burnt may be what the kernel's
+ * own workers need to do the request. */
+static gboolean
+waits_for_storage(IoqThread *thread)
+{
+    for (guint i = 0; i < thread->queues->len; i++) {
+        const IoqServedQueue *queue = thread->queues->pdata[i];
+
+        if (ioq_queue_n_in_flight(queue->ring) > 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 static void
 idle(IoqThread *thread)
 {
-    if (thread->poll_nsec > 0 && !is_contended(thread) && busy_wait(thread)) {
+    if (thread->poll_nsec > 0 && !waits_for_storage(thread) && !is_contended(thread) &&
+        busy_wait(thread)) {
         return;
     }
     sleep_once(thread);
