@@ -183,12 +183,18 @@ static void
 send_news(IoqServedQueue *queue, const GError *why, gpointer data)
 {
     QueueNews *news = g_new0(QueueNews, 1);
+    GSource *source = g_idle_source_new();
 
     news->device = data;
     g_atomic_int_inc(&news->device->n_news);
     news->index = ioq_served_queue_index(queue);
     news->problem = why ? g_strdup(why->message) : NULL;
-    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, take_news, news, news_free);
+    /* Not g_main_context_invoke(): while the control thread is between two iterations, as when it
+     * frees a device, that would take the news in this thread, which would wait for itself. */
+    g_source_set_priority(source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(source, take_news, news, news_free);
+    g_source_attach(source, NULL);
+    g_source_unref(source);
 }
 
 static void

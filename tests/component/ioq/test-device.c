@@ -197,6 +197,26 @@ test_cut_off_memory(Worker *worker, gconstpointer data)
     }
 }
 
+/* Ends while a hundred requests are in the store: that they end is waited for. */
+static void
+test_end_under_load(gconstpointer data)
+{
+    for (guint i = 0; i < 5; i++) {
+        Worker worker = {0};
+        Front *front;
+
+        worker_start(&worker, &(const WorkerOptions){.delay_usec = 20000});
+        front = worker_front(&worker, &(const FrontOptions){.n_queues = 8});
+        for (guint16 id = 0; id < WORKER_QUEUE_SIZE / 4; id++) {
+            for (guint queue = 0; queue < 8; queue++) {
+                worker_submit(front, queue, id, VIRTIO_BLK_T_IN, id, 512, DATA);
+            }
+        }
+        worker_stop(&worker);
+        front_free(front);
+    }
+}
+
 /* The rest */
 
 static void
@@ -332,6 +352,7 @@ main(int argc, char **argv)
     ADD("memory/cut-off", set_up, test_cut_off_memory);
     ADD("resize", set_up, test_resize);
     ADD("dirty-log", set_up, test_dirty_log);
+    g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);
     for (guint i = 0; i < G_N_ELEMENTS(per_thread); i++) {
         g_autofree char *path = g_strdup_printf("/ioq/device/threads/%u", per_thread[i]);
 
