@@ -27,6 +27,7 @@ static const char *const allowed[] = {
     "statx",
     "lseek",
     /* sockets and descriptors */
+    "accept",
     "accept4",
     "recvmsg",
     "sendmsg",
