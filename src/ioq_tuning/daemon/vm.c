@@ -291,10 +291,10 @@ fill_config(IoqVm *vm, WorkerConfig *config, GSubprocessLauncher *launcher, GErr
             .read_only = disk->read_only,
             .cpus = g_strdup(disk->cpus),
             .poll_usec = vm->options->poll_usec,
-            .listen_fd = next++,
-            .buffered_fd = next++,
-            .direct_fd = opened.direct_fd >= 0 ? next++ : -1,
         };
+        worker_disk->listen_fd = next++;
+        worker_disk->buffered_fd = next++;
+        worker_disk->direct_fd = opened.direct_fd >= 0 ? next++ : -1;
         g_subprocess_launcher_take_fd(launcher, fcntl(vm->listen_fds[i], F_DUPFD_CLOEXEC, 0),
                                       worker_disk->listen_fd);
         g_subprocess_launcher_take_fd(launcher, opened.buffered_fd, worker_disk->buffered_fd);
