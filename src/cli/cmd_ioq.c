@@ -202,6 +202,9 @@ cli_ioq(int argc, char **argv)
     } else if (argc == 3 && g_str_equal(argv[1], "restart")) {
         result = restart(&options, argv[2]);
     } else {
+        if (argc > 1) {
+            fprintf(stderr, "gantry ioq: '%s'?\n", argv[1]);
+        }
         fputs(_("gantry ioq: give a command: status [DOMAIN], or restart DOMAIN\n"), stderr);
         result = CLI_EXIT_USAGE;
     }

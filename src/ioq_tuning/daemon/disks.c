@@ -191,7 +191,7 @@ ioq_disks_parse(const char *text, GError **error)
     if (!json_parser_load_from_data(parser, text, -1, error)) {
         return NULL;
     }
-    if (!JSON_NODE_HOLDS_ARRAY(json_parser_get_root(parser))) {
+    if (!json_parser_get_root(parser) || !JSON_NODE_HOLDS_ARRAY(json_parser_get_root(parser))) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("it is not a list of disks"));
         return NULL;
     }

@@ -157,7 +157,7 @@ forget(Daemon *daemon, const char *uuid)
     }
 }
 
-/* prepare, and reconnect: the VM is served as its settings say, or not at all. */
+/* prepare: the VM is served as its settings say, or not at all. */
 static void
 on_prepare(GantryRpcRequest *request, gpointer data)
 {
@@ -196,6 +196,23 @@ on_prepare(GantryRpcRequest *request, gpointer data)
     }
     g_hash_table_insert(daemon->vms, g_strdup(params.uuid), vm);
     reply_done(request);
+}
+
+/* reconnect: the VM runs. What serves it is not touched, whatever its settings say by now. */
+static void
+on_reconnect(GantryRpcRequest *request, gpointer data)
+{
+    Daemon *daemon = data;
+    HookParams params = {0};
+
+    if (!read_params(request, &params)) {
+        return;
+    }
+    if (g_hash_table_contains(daemon->vms, params.uuid)) {
+        reply_done(request);
+    } else {
+        on_prepare(request, data);
+    }
 }
 
 /* migrate: looks whether prepare could, and does nothing. */
@@ -331,7 +348,7 @@ static const GantryRpcMethod methods[] = {
     {"ping", on_ping},
     {"hook/migrate", on_migrate},
     {"hook/prepare", on_prepare},
-    {"hook/reconnect", on_prepare},
+    {"hook/reconnect", on_reconnect},
     {"hook/release", on_release},
     {"ioq/status", on_status},
     {"ioq/restart", on_restart},

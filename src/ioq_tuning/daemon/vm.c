@@ -15,10 +15,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +29,7 @@
 #include "common/base/log.h"
 #include "common/host/procfs.h"
 #include "ioq_tuning/daemon/disks.h"
+#include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/worker/worker.h"
 
 #define FIRST_FD         3 /* in the worker */
@@ -173,37 +172,22 @@ make_place_for(const char *path, GError **error)
                     _("the socket '%1$s' would be in a folder that everybody may write"), path);
         return FALSE;
     }
-    if (lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode)) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                    _("'%s' is there already, and is no socket"), path);
-        return FALSE;
-    }
-    if (unlink(path) < 0 && errno != ENOENT) {
-        gantry_set_error_errno(error, errno, _("Cannot remove %s"), path);
-        return FALSE;
-    }
     return TRUE;
 }
 
 static int
 listen_on(const IoqVmOptions *options, const char *path, GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     gantry_autofd fd = -1;
 
-    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                    _("'%1$s' is too long for a socket's path (%2$zu bytes at most)"), path,
-                    sizeof(address.sun_path) - 1);
-        return -1;
-    }
     if (!make_place_for(path, error)) {
         return -1;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(path, 0600) < 0 || lchown(path, options->qemu_uid, (gid_t)-1) < 0 ||
-        listen(fd, 8) < 0) {
+    fd = vu_listen(path, error);
+    if (fd < 0) {
+        return -1;
+    }
+    if (lchown(path, options->qemu_uid, (gid_t)-1) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
         return -1;
     }

@@ -110,7 +110,7 @@ worker_config_read(int fd, GError **error)
     if (!text || !json_parser_load_from_data(parser, text, (gssize)length, error)) {
         return NULL;
     }
-    if (JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
+    if (json_parser_get_root(parser) && JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
         root = json_node_get_object(json_parser_get_root(parser));
         disks = json_object_has_member(root, "disks") ? json_object_get_array_member(root, "disks")
                                                       : NULL;

@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
@@ -19,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/option.h"
 #include "gantry-config.h"
+#include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/vhost_user/memory.h"
 #include "ioq_tuning/worker/device.h"
 #include "ioq_tuning/worker/worker.h"
@@ -147,27 +146,6 @@ static const char worker_examples[] =
        "  gantry-ioq-worker --socket /run/vm1-vda.sock --file /srv/vm1.img --queues-per-thread 2\n"
        "  gantry-ioq-worker --socket /tmp/null.sock --null 1024 --poll 0\n");
 
-static int
-listen_on(const char *path, GError **error)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    gantry_autofd fd = -1;
-
-    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("'%1$s' is too long for a socket's path (%2$zu bytes at most)"), path,
-                    sizeof(address.sun_path) - 1);
-        return -1;
-    }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || (unlink(path) < 0 && errno != ENOENT) ||
-        bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
-        return -1;
-    }
-    return gantry_fd_steal(&fd);
-}
-
 /* The one disk of a command line. */
 static gboolean
 disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error)
@@ -199,7 +177,7 @@ disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error
         /* Not every file system has O_DIRECT; the page cache does, too. */
         disk->direct_fd = open(options->file, access | O_CLOEXEC | O_DIRECT);
     }
-    disk->listen_fd = listen_on(options->socket, error);
+    disk->listen_fd = vu_listen(options->socket, error);
     return disk->listen_fd >= 0;
 }
 
@@ -215,7 +193,10 @@ serve(const WorkerOptions *options, GError **error)
     }
     config = worker_config_new(1);
     config->control = g_strdup(options->control);
-    ok = disk_from_options(options, &config->disks[0], error) && worker_serve(config, error);
+    if (!disk_from_options(options, &config->disks[0], error)) {
+        return FALSE; /* whatever is at the socket's path is not ours */
+    }
+    ok = worker_serve(config, error);
     unlink(options->socket);
     return ok;
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * vu_listen:
+ * @path: absolute, at most 107 bytes
+ *
+ * A listening unix stream socket, mode 0600. What is there already is replaced only if it is a
+ * socket.
+ *
+ * Returns: the descriptor, close-on-exec and non-blocking. -1 with GANTRY_ERROR_REFUSED (too long,
+ * or something else is there) or _SYSTEM.
+ */
+int vu_listen(const char *path, GError **error);
