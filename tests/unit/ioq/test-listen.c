@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "ioq_tuning/vhost_user/listen.h"
+#include "scratch.h"
+
+static void
+test_only_sockets_are_replaced(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *path = g_build_filename(folder, "x.sock", NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+    struct stat status;
+    int first, second;
+
+    scratch_write(folder, "x.sock", "keep");
+    g_assert_cmpint(vu_listen(path, &error), ==, -1);
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED);
+    g_clear_error(&error);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_cmpstr(text, ==, "keep");
+
+    g_assert_cmpint(unlink(path), ==, 0);
+    first = vu_listen(path, &error);
+    g_assert_no_error(error);
+    second = vu_listen(path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(lstat(path, &status), ==, 0);
+    g_assert_cmpuint(status.st_mode, ==, S_IFSOCK | 0600);
+    close(first);
+    close(second);
+    scratch_remove(folder);
+}
+
+static void
+test_too_long(void)
+{
+    g_autofree char *path = g_strnfill(108, '/');
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(vu_listen(path, &error), ==, -1);
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/ioq/listen/only-sockets-are-replaced", test_only_sockets_are_replaced);
+    g_test_add_func("/ioq/listen/too-long", test_too_long);
+    return g_test_run();
+}
