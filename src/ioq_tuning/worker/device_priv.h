@@ -60,12 +60,16 @@ struct IoqDevice {
 };
 
 /* device.c */
-gboolean device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error);
-void device_stop_queue(IoqDevice *device, guint index);
-guint device_n_started(const IoqDevice *device);
 void device_clear_inflight(IoqDevice *device);
 void device_reset(IoqDevice *device);
 void device_disconnect(IoqDevice *device);
+void device_continue_waiting(IoqDevice *device); /* goes on if what it waits for has happened */
+
+/* device_queues.c */
+gboolean device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error);
+void device_stop_queue(IoqDevice *device, guint index);
+void device_abandon_queue(IoqDevice *device, guint index); /* its driver hears of nothing more */
+guint device_n_started(const IoqDevice *device);
 gboolean device_set_memory(IoqDevice *device, IoqMemory *memory /* transfer full */,
                            GError **error);
 void device_update_logs(IoqDevice *device);

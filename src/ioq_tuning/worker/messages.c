@@ -21,18 +21,9 @@
 #include "common/base/i18n.h"
 #include "common/base/log.h"
 #include "ioq_tuning/virtqueue/inflight.h"
-#include "ioq_tuning/worker/device_priv.h"
+#include "ioq_tuning/worker/messages_priv.h"
 
 #define REPLY_TIMEOUT_MSEC 5000
-
-/* What a handler has done about the answer. */
-typedef enum {
-    HANDLED_FAILED,  /* @error says why */
-    HANDLED_DONE,    /* an acknowledgement is still due, if one is wanted */
-    HANDLED_REPLIED, /* or it will be, later */
-} Handled;
-
-typedef Handled (*Handler)(IoqDevice *device, VuMessage *message, GError **error);
 
 gboolean
 device_reply(IoqDevice *device, const VuHeader *to, gconstpointer payload, gsize length, int fd,
@@ -56,8 +47,8 @@ replied(gboolean sent)
     return sent ? HANDLED_REPLIED : HANDLED_FAILED;
 }
 
-static Handled
-refuse(GError **error, const char *format, guint64 value)
+Handled
+message_refuse(GError **error, const char *format, guint64 value)
 {
     /* The formats are the callers', each with one number. */
 #pragma GCC diagnostic push
@@ -99,11 +90,11 @@ set_features(IoqDevice *device, VuMessage *message, GError **error)
     guint64 changed = features ^ device->features;
 
     if (features & ~offered_features(device)) {
-        return refuse(error, _("features 0x%" PRIx64 " are set, but were not offered"),
-                      features & ~offered_features(device));
+        return message_refuse(error, _("features 0x%" PRIx64 " are set, but were not offered"),
+                              features & ~offered_features(device));
     }
     if (device_n_started(device) > 0 && (changed & ~(1ULL << VHOST_F_LOG_ALL))) {
-        return refuse(error, _("features 0x%" PRIx64 " change while queues run"), changed);
+        return message_refuse(error, _("features 0x%" PRIx64 " change while queues run"), changed);
     }
     device->features = features;
     device_update_logs(device);
@@ -123,8 +114,8 @@ set_protocol_features(IoqDevice *device, VuMessage *message, GError **error)
     guint64 unknown = message->payload.u64 & ~offered_protocol_features(device);
 
     if (unknown) {
-        return refuse(error, _("protocol features 0x%" PRIx64 " are set, but were not offered"),
-                      unknown);
+        return message_refuse(
+            error, _("protocol features 0x%" PRIx64 " are set, but were not offered"), unknown);
     }
     device->protocol_features = message->payload.u64;
     return HANDLED_DONE;
@@ -152,10 +143,11 @@ set_mem_table(IoqDevice *device, VuMessage *message, GError **error)
 
     if (table->n_regions > VU_MEM_TABLE_REGIONS || message->n_fds != table->n_regions ||
         message->header.size < 8 + table->n_regions * sizeof(VuMemoryRegion)) {
-        return refuse(error,
-                      _("a memory table of %" PRIu64 " regions has not as many descriptors, or is "
-                        "too short"),
-                      table->n_regions);
+        return message_refuse(error,
+                              _("a memory table of %" PRIu64
+                                " regions has not as many descriptors, or is "
+                                "too short"),
+                              table->n_regions);
     }
     for (guint i = 0; i < table->n_regions; i++) {
         IoqMemory *larger = ioq_memory_with(memory, &table->regions[i], message->fds[i], error);
@@ -182,8 +174,8 @@ add_mem_reg(IoqDevice *device, VuMessage *message, GError **error)
     IoqMemory *memory;
 
     if (message->n_fds != 1) {
-        return refuse(error, _("a memory region comes with %" PRIu64 " descriptors"),
-                      message->n_fds);
+        return message_refuse(error, _("a memory region comes with %" PRIu64 " descriptors"),
+                              message->n_fds);
     }
     memory =
         ioq_memory_with(device->memory, &message->payload.region.region, message->fds[0], error);
@@ -205,7 +197,8 @@ set_log_base(IoqDevice *device, VuMessage *message, GError **error)
     IoqLog *log;
 
     if (message->n_fds != 1) {
-        return refuse(error, _("a dirty log comes with %" PRIu64 " descriptors"), message->n_fds);
+        return message_refuse(error, _("a dirty log comes with %" PRIu64 " descriptors"),
+                              message->n_fds);
     }
     log = ioq_log_new(message->fds[0], wanted->mmap_size, wanted->mmap_offset, error);
     if (!log) {
@@ -216,215 +209,6 @@ set_log_base(IoqDevice *device, VuMessage *message, GError **error)
     device_update_logs(device);
     /* With LOG_SHMFD, which is the only way to come here, it is always answered. */
     return replied(device_reply_u64(device, &message->header, 0, error));
-}
-
-/* Rings */
-
-static Vring *
-vring_of(IoqDevice *device, guint32 index, GError **error)
-{
-    if (index >= device->options.max_queues) {
-        refuse(error, _("there is no queue %" PRIu64), index);
-        return NULL;
-    }
-    return &device->vrings[index];
-}
-
-static Vring *
-stopped_vring_of(IoqDevice *device, guint32 index, GError **error)
-{
-    Vring *vring = vring_of(device, index, error);
-
-    if (vring && vring->served) {
-        refuse(error, _("queue %" PRIu64 " is running"), index);
-        return NULL;
-    }
-    return vring;
-}
-
-static Handled
-set_vring_num(IoqDevice *device, VuMessage *message, GError **error)
-{
-    Vring *vring = stopped_vring_of(device, message->payload.state.index, error);
-
-    if (!vring) {
-        return HANDLED_FAILED;
-    }
-    if (message->payload.state.num == 0 || message->payload.state.num > IOQ_QUEUE_MAX_SIZE) {
-        return refuse(error, _("a queue of %" PRIu64 " entries"), message->payload.state.num);
-    }
-    vring->size = (guint16)message->payload.state.num;
-    return HANDLED_DONE;
-}
-
-static Handled
-set_vring_addr(IoqDevice *device, VuMessage *message, GError **error)
-{
-    const VuVringAddr *address = &message->payload.address;
-    Vring *vring = vring_of(device, address->index, error);
-
-    if (!vring) {
-        return HANDLED_FAILED;
-    }
-    /* Sent again to a running queue when logging begins and ends, with the same addresses. */
-    if (vring->served &&
-        (vring->address.descriptor != address->descriptor ||
-         vring->address.available != address->available || vring->address.used != address->used)) {
-        return refuse(error, _("queue %" PRIu64 " is moved while it runs"), address->index);
-    }
-    vring->address = *address;
-    vring->has_address = TRUE;
-    return HANDLED_DONE;
-}
-
-static Handled
-set_vring_base(IoqDevice *device, VuMessage *message, GError **error)
-{
-    Vring *vring = stopped_vring_of(device, message->payload.state.index, error);
-
-    if (!vring) {
-        return HANDLED_FAILED;
-    }
-    vring->base = message->payload.state.num;
-    return HANDLED_DONE;
-}
-
-static Handled
-get_vring_base(IoqDevice *device, VuMessage *message, GError **error)
-{
-    guint32 index = message->payload.state.index;
-
-    if (!vring_of(device, index, error)) {
-        return HANDLED_FAILED;
-    }
-    device->wait = WAIT_GET_BASE;
-    device->wait_index = index;
-    device->wait_header = message->header;
-    device_stop_queue(device, index);
-    return HANDLED_REPLIED;
-}
-
-/* The descriptor of SET_VRING_KICK, _CALL or _ERR; -1: there is none. Neither the other side's full
- * pipe nor its socket may ever make a thread of ours wait. */
-static gboolean
-take_vring_fd(VuMessage *message, int *ret_fd, GError **error)
-{
-    gboolean none = message->payload.u64 & VU_VRING_NOFD;
-    int flags;
-
-    if (message->n_fds != (none ? 0 : 1)) {
-        refuse(error, _("a queue's message comes with %" PRIu64 " descriptors"), message->n_fds);
-        return FALSE;
-    }
-    *ret_fd = vu_message_take_fd(message, 0);
-    if (*ret_fd >= 0) {
-        flags = fcntl(*ret_fd, F_GETFL);
-        if (flags < 0 || fcntl(*ret_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-            gantry_set_error_errno(error, errno, _("Cannot use a queue's descriptor"));
-            gantry_fd_clear(ret_fd);
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
-static Handled
-set_vring_kick(IoqDevice *device, VuMessage *message, GError **error)
-{
-    guint32 index = message->payload.u64 & VU_VRING_INDEX_MASK;
-    int fd;
-
-    if (!stopped_vring_of(device, index, error) || !take_vring_fd(message, &fd, error)) {
-        return HANDLED_FAILED;
-    }
-    return device_start_queue(device, index, fd, error) ? HANDLED_DONE : HANDLED_FAILED;
-}
-
-typedef struct {
-    IoqServedQueue *served;
-    int fd;
-    gboolean enabled;
-} RingCall;
-
-static void
-set_call_in_thread(IoqThread *thread, gpointer data)
-{
-    RingCall *call = data;
-
-    ioq_served_queue_set_call(call->served, call->fd);
-}
-
-static void
-set_err_in_thread(IoqThread *thread, gpointer data)
-{
-    RingCall *call = data;
-
-    ioq_served_queue_set_err(call->served, call->fd);
-}
-
-static void
-enable_in_thread(IoqThread *thread, gpointer data)
-{
-    RingCall *call = data;
-
-    ioq_served_queue_enable(call->served, call->enabled);
-}
-
-/* To the thread if the queue runs, else kept until it does. */
-static Handled
-set_vring_fd(IoqDevice *device, VuMessage *message, gsize offset,
-             void (*in_thread)(IoqThread *, gpointer), GError **error)
-{
-    Vring *vring = vring_of(device, message->payload.u64 & VU_VRING_INDEX_MASK, error);
-    int *kept;
-    int fd;
-
-    if (!vring || !take_vring_fd(message, &fd, error)) {
-        return HANDLED_FAILED;
-    }
-    kept = G_STRUCT_MEMBER_P(vring, offset);
-    if (vring->served) {
-        RingCall call = {vring->served, fd, FALSE};
-
-        ioq_thread_call(ioq_served_queue_thread(vring->served), in_thread, &call);
-    } else {
-        gantry_fd_clear(kept);
-        *kept = fd;
-    }
-    return HANDLED_DONE;
-}
-
-static Handled
-set_vring_call(IoqDevice *device, VuMessage *message, GError **error)
-{
-    return set_vring_fd(device, message, G_STRUCT_OFFSET(Vring, call_fd), set_call_in_thread,
-                        error);
-}
-
-static Handled
-set_vring_err(IoqDevice *device, VuMessage *message, GError **error)
-{
-    return set_vring_fd(device, message, G_STRUCT_OFFSET(Vring, err_fd), set_err_in_thread, error);
-}
-
-static Handled
-set_vring_enable(IoqDevice *device, VuMessage *message, GError **error)
-{
-    Vring *vring = vring_of(device, message->payload.state.index, error);
-
-    if (!vring) {
-        return HANDLED_FAILED;
-    }
-    if (message->payload.state.num > 1) {
-        return refuse(error, _("a queue is enabled by %" PRIu64), message->payload.state.num);
-    }
-    vring->enabled = message->payload.state.num == 1;
-    if (vring->served) {
-        RingCall call = {vring->served, -1, vring->enabled};
-
-        ioq_thread_call(ioq_served_queue_thread(vring->served), enable_in_thread, &call);
-    }
-    return HANDLED_DONE;
 }
 
 /* Configuration space */
@@ -450,8 +234,8 @@ set_config(IoqDevice *device, VuMessage *message, GError **error)
 
     if (config->size > VU_CONFIG_MAX_BYTES || message->header.size < 12 + config->size ||
         !ioq_blk_config_write(&device->blk, config->offset, config->size, config->data)) {
-        return refuse(error, _("the configuration space cannot be written at %" PRIu64),
-                      config->offset);
+        return message_refuse(error, _("the configuration space cannot be written at %" PRIu64),
+                              config->offset);
     }
     return HANDLED_DONE;
 }
@@ -460,8 +244,8 @@ static Handled
 set_backend_req_fd(IoqDevice *device, VuMessage *message, GError **error)
 {
     if (message->n_fds != 1) {
-        return refuse(error, _("a back end's channel comes with %" PRIu64 " descriptors"),
-                      message->n_fds);
+        return message_refuse(error, _("a back end's channel comes with %" PRIu64 " descriptors"),
+                              message->n_fds);
     }
     gantry_fd_clear(&device->backend_fd);
     device->backend_fd = vu_message_take_fd(message, 0);
@@ -479,8 +263,8 @@ get_inflight_fd(IoqDevice *device, VuMessage *message, GError **error)
 
     if (answer.num_queues == 0 || answer.num_queues > device->options.max_queues ||
         answer.queue_size == 0 || answer.queue_size > IOQ_QUEUE_MAX_SIZE) {
-        return refuse(error, _("an in-flight region for queues of %" PRIu64 " entries"),
-                      answer.queue_size);
+        return message_refuse(error, _("an in-flight region for queues of %" PRIu64 " entries"),
+                              answer.queue_size);
     }
     answer.mmap_offset = 0;
     answer.mmap_size = ioq_inflight_queue_bytes(packed, answer.queue_size) * answer.num_queues;
@@ -505,16 +289,17 @@ set_inflight_fd(IoqDevice *device, VuMessage *message, GError **error)
     void *base;
 
     if (device_n_started(device) > 0) {
-        return refuse(error, _("the in-flight region changes while %" PRIu64 " queues run"),
-                      device_n_started(device));
+        return message_refuse(error, _("the in-flight region changes while %" PRIu64 " queues run"),
+                              device_n_started(device));
     }
     if (message->n_fds != 1 || wanted->num_queues > device->options.max_queues ||
         wanted->queue_size > IOQ_QUEUE_MAX_SIZE || wanted->mmap_size > G_MAXINT32 ||
         wanted->mmap_offset > G_MAXINT32 || wanted->mmap_offset % IOQ_INFLIGHT_ALIGN != 0 ||
         fstat(message->fds[0], &status) < 0 || !S_ISREG(status.st_mode) ||
         (guint64)status.st_size < wanted->mmap_offset + wanted->mmap_size) {
-        return refuse(error, _("an in-flight region of %" PRIu64 " bytes does not fit its file"),
-                      wanted->mmap_size);
+        return message_refuse(error,
+                              _("an in-flight region of %" PRIu64 " bytes does not fit its file"),
+                              wanted->mmap_size);
     }
     length = (gsize)(wanted->mmap_offset + wanted->mmap_size);
     base = mmap(NULL, MAX(length, 1), PROT_READ | PROT_WRITE, MAP_SHARED, message->fds[0], 0);
@@ -556,7 +341,7 @@ static Handled
 set_status(IoqDevice *device, VuMessage *message, GError **error)
 {
     if (message->payload.u64 > G_MAXUINT8) {
-        return refuse(error, _("a device status of %" PRIu64), message->payload.u64);
+        return message_refuse(error, _("a device status of %" PRIu64), message->payload.u64);
     }
     if (message->payload.u64 == 0) {
         begin_reset(device, &message->header);
@@ -591,17 +376,17 @@ static const struct {
     {VU_SET_MEM_TABLE, set_mem_table, 8, sizeof(VuMemoryTable), VU_MAX_FDS, -1},
     {VU_SET_LOG_BASE, set_log_base, sizeof(VuLog), sizeof(VuLog), 1, VU_PROTOCOL_F_LOG_SHMFD},
     {VU_SET_LOG_FD, nothing, 0, U64_BYTES, 1, -1},
-    {VU_SET_VRING_NUM, set_vring_num, STATE_BYTES, STATE_BYTES, 0, -1},
-    {VU_SET_VRING_ADDR, set_vring_addr, sizeof(VuVringAddr), sizeof(VuVringAddr), 0, -1},
-    {VU_SET_VRING_BASE, set_vring_base, STATE_BYTES, STATE_BYTES, 0, -1},
-    {VU_GET_VRING_BASE, get_vring_base, STATE_BYTES, STATE_BYTES, 0, -1},
-    {VU_SET_VRING_KICK, set_vring_kick, U64_BYTES, U64_BYTES, 1, -1},
-    {VU_SET_VRING_CALL, set_vring_call, U64_BYTES, U64_BYTES, 1, -1},
-    {VU_SET_VRING_ERR, set_vring_err, U64_BYTES, U64_BYTES, 1, -1},
+    {VU_SET_VRING_NUM, message_set_vring_num, STATE_BYTES, STATE_BYTES, 0, -1},
+    {VU_SET_VRING_ADDR, message_set_vring_addr, sizeof(VuVringAddr), sizeof(VuVringAddr), 0, -1},
+    {VU_SET_VRING_BASE, message_set_vring_base, STATE_BYTES, STATE_BYTES, 0, -1},
+    {VU_GET_VRING_BASE, message_get_vring_base, STATE_BYTES, STATE_BYTES, 0, -1},
+    {VU_SET_VRING_KICK, message_set_vring_kick, U64_BYTES, U64_BYTES, 1, -1},
+    {VU_SET_VRING_CALL, message_set_vring_call, U64_BYTES, U64_BYTES, 1, -1},
+    {VU_SET_VRING_ERR, message_set_vring_err, U64_BYTES, U64_BYTES, 1, -1},
     {VU_GET_PROTOCOL_FEATURES, get_protocol_features, 0, 0, 0, -1},
     {VU_SET_PROTOCOL_FEATURES, set_protocol_features, U64_BYTES, U64_BYTES, 0, -1},
     {VU_GET_QUEUE_NUM, get_queue_num, 0, 0, 0, VU_PROTOCOL_F_MQ},
-    {VU_SET_VRING_ENABLE, set_vring_enable, STATE_BYTES, STATE_BYTES, 0, -1},
+    {VU_SET_VRING_ENABLE, message_set_vring_enable, STATE_BYTES, STATE_BYTES, 0, -1},
     {VU_SET_BACKEND_REQ_FD, set_backend_req_fd, 0, U64_BYTES, 1, VU_PROTOCOL_F_BACKEND_REQ},
     {VU_GET_CONFIG, get_config, 12, sizeof(VuConfig), 0, VU_PROTOCOL_F_CONFIG},
     {VU_SET_CONFIG, set_config, 12, sizeof(VuConfig), 0, VU_PROTOCOL_F_CONFIG},
@@ -628,17 +413,18 @@ dispatch(IoqDevice *device, VuMessage *message, GError **error)
         }
         if (messages[i].protocol_feature >= 0 &&
             !((device->protocol_features >> messages[i].protocol_feature) & 1)) {
-            return refuse(error, _("message %" PRIu64 " belongs to a feature that is not on"),
-                          message->header.request);
+            return message_refuse(error,
+                                  _("message %" PRIu64 " belongs to a feature that is not on"),
+                                  message->header.request);
         }
         if (message->header.size < messages[i].min_bytes ||
             message->header.size > messages[i].max_bytes || message->n_fds > messages[i].max_fds) {
-            return refuse(error, _("message %" PRIu64 " has a wrong length or descriptors"),
-                          message->header.request);
+            return message_refuse(error, _("message %" PRIu64 " has a wrong length or descriptors"),
+                                  message->header.request);
         }
         return messages[i].handle(device, message, error);
     }
-    return refuse(error, _("message %" PRIu64 " is not known"), message->header.request);
+    return message_refuse(error, _("message %" PRIu64 " is not known"), message->header.request);
 }
 
 gboolean
