@@ -2,6 +2,14 @@
 /*
  * Files and block devices by io_uring. An operation that moved less than asked is continued; a read
  * that meets the end of a file which is not a whole number of sectors gives zeroes.
+ *
+ * Against two users of one image there are the locks that QEMU takes on images (its
+ * block/file-posix.c), so that QEMU, qemu-img and we keep out each other, on one host and on those
+ * that share a file system with locks. They are read locks on bytes of the file: byte 100 + p says
+ * that its holder has permission p, byte 200 + p that he lets nobody else have it. Who wants p sets
+ * his own marks first, and then looks whether there is somebody else's contrary one. They belong to
+ * the open file, not to the process: a worker that dies does not give them up while gantry-ioqd
+ * keeps the file open for the next one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +29,14 @@
 
 #define SECTOR 512
 
+/* QEMU's: permissions, and where on the image they are marked. */
+enum { PERMISSION_READ, PERMISSION_WRITE };
+#define HELD_BASE     100
+#define UNSHARED_BASE 200
+
 typedef struct {
     IoqStore base;
+    char *name; /* for messages */
     int buffered_fd;
     int direct_fd; /* -1: none */
     guint32 memory_align;
@@ -167,10 +181,89 @@ file_free(IoqStore *store)
 
     gantry_fd_clear(&file->buffered_fd);
     gantry_fd_clear(&file->direct_fd);
+    g_free(file->name);
     g_free(file);
 }
 
-static const IoqStoreOps file_ops = {.name = "file", .submit = file_submit, .free = file_free};
+static gboolean
+lock_byte(FileStore *file, int command, short type, off_t byte, short *ret_type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+    if (fcntl(file->buffered_fd, command, &lock) < 0) {
+        return FALSE;
+    }
+    if (ret_type) {
+        *ret_type = lock.l_type;
+    }
+    return TRUE;
+}
+
+/* Whether nobody else has the mark. */
+static gboolean
+is_unmarked(FileStore *file, off_t byte)
+{
+    short type;
+
+    return lock_byte(file, F_OFD_GETLK, F_WRLCK, byte, &type) && type == F_UNLCK;
+}
+
+static gboolean
+mark(FileStore *file, gboolean writes)
+{
+    return lock_byte(file, F_OFD_SETLK, F_RDLCK, HELD_BASE + PERMISSION_READ, NULL) &&
+           (!writes || lock_byte(file, F_OFD_SETLK, F_RDLCK, HELD_BASE + PERMISSION_WRITE, NULL)) &&
+           lock_byte(file, F_OFD_SETLK, F_RDLCK, UNSHARED_BASE + PERMISSION_WRITE, NULL);
+}
+
+static void
+file_release(IoqStore *store)
+{
+    FileStore *file = (FileStore *)store;
+
+    lock_byte(file, F_OFD_SETLK, F_UNLCK, HELD_BASE + PERMISSION_READ, NULL);
+    lock_byte(file, F_OFD_SETLK, F_UNLCK, HELD_BASE + PERMISSION_WRITE, NULL);
+    lock_byte(file, F_OFD_SETLK, F_UNLCK, UNSHARED_BASE + PERMISSION_WRITE, NULL);
+}
+
+static gboolean
+file_acquire(IoqStore *store, GError **error)
+{
+    FileStore *file = (FileStore *)store;
+    gboolean writes = !store->read_only;
+
+    if (!mark(file, writes)) {
+        int problem = errno;
+
+        file_release(store);
+        if (problem == ENOLCK || problem == EOPNOTSUPP || problem == EINVAL) {
+            return TRUE; /* as QEMU: this file system has no locks */
+        }
+        if (problem != EAGAIN && problem != EACCES) {
+            gantry_set_error_errno(error, problem, _("Cannot lock the image %s"), file->name);
+            return FALSE;
+        }
+    } else if (is_unmarked(file, HELD_BASE + PERMISSION_WRITE) &&
+               is_unmarked(file, UNSHARED_BASE + PERMISSION_READ) &&
+               (!writes || is_unmarked(file, UNSHARED_BASE + PERMISSION_WRITE))) {
+        return TRUE;
+    } else {
+        file_release(store);
+    }
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                _("the image %s is in use by another process, here or on another host: a VM, or "
+                  "qemu-img; it must end first"),
+                file->name);
+    return FALSE;
+}
+
+static const IoqStoreOps file_ops = {
+    .name = "file",
+    .submit = file_submit,
+    .free = file_free,
+    .acquire = file_acquire,
+    .release = file_release,
+};
 
 static gboolean
 read_size(int fd, guint64 *ret_size, guint32 *ret_block_size, GError **error)
@@ -229,6 +322,7 @@ ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only, GError **
     file->base.ops = &file_ops;
     file->base.read_only = read_only;
     file->base.can_unmap = !read_only;
+    file->name = g_strdup(_("(unnamed)"));
     file->buffered_fd = buffered_fd;
     file->direct_fd = direct_fd;
     if (!read_size(buffered_fd, &file->base.size, &file->base.block_size, error)) {
@@ -239,6 +333,15 @@ ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only, GError **
         read_alignment(file);
     }
     return &file->base;
+}
+
+void
+ioq_store_file_set_name(IoqStore *store, const char *name)
+{
+    FileStore *file = (FileStore *)store;
+
+    g_free(file->name);
+    file->name = g_strdup(name);
 }
 
 gboolean

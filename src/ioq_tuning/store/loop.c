@@ -10,6 +10,8 @@
 
 struct IoqLoop {
     struct io_uring ring;
+    gpointer guest;
+    GDestroyNotify free_guest;
 };
 
 IoqLoop *
@@ -42,6 +44,9 @@ void
 ioq_loop_free(IoqLoop *loop)
 {
     if (loop) {
+        if (loop->free_guest) {
+            loop->free_guest(loop->guest);
+        }
         io_uring_queue_exit(&loop->ring);
         g_free(loop);
     }
@@ -114,4 +119,17 @@ ioq_loop_unwatch(IoqLoop *loop, IoqEvent *event)
 
     io_uring_prep_poll_remove(sqe, (guint64)(gsize)event);
     ioq_loop_set_event(sqe, NULL);
+}
+
+void
+ioq_loop_set_guest(IoqLoop *loop, gpointer guest, GDestroyNotify free)
+{
+    loop->guest = guest;
+    loop->free_guest = free;
+}
+
+gpointer
+ioq_loop_guest(IoqLoop *loop)
+{
+    return loop->guest;
 }

@@ -35,4 +35,9 @@ gboolean ioq_loop_is_ready(IoqLoop *loop);
 void ioq_loop_watch(IoqLoop *loop, int fd, IoqEvent *event);
 void ioq_loop_unwatch(IoqLoop *loop, IoqEvent *event); /* a last completion comes: -ECANCELED */
 
+/* What a store keeps for this loop, as a connection that its thread has for itself. One a loop;
+ * @free is called with it before the loop ends. */
+void ioq_loop_set_guest(IoqLoop *loop, gpointer guest, GDestroyNotify free);
+gpointer ioq_loop_guest(IoqLoop *loop); /* NULL: none yet */
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IoqLoop, ioq_loop_free)

@@ -17,6 +17,20 @@ ioq_store_size(IoqStore *store)
     return __atomic_load_n(&store->size, __ATOMIC_ACQUIRE);
 }
 
+gboolean
+ioq_store_acquire(IoqStore *store, GError **error)
+{
+    return !store->ops->acquire || store->ops->acquire(store, error);
+}
+
+void
+ioq_store_release(IoqStore *store)
+{
+    if (store->ops->release) {
+        store->ops->release(store);
+    }
+}
+
 /* Null */
 
 static void
@@ -86,7 +100,25 @@ delay_free(IoqStore *store)
     g_free(store);
 }
 
-static const IoqStoreOps delay_ops = {.name = "delay", .submit = delay_submit, .free = delay_free};
+static gboolean
+delay_acquire(IoqStore *store, GError **error)
+{
+    return ioq_store_acquire(((DelayStore *)store)->below, error);
+}
+
+static void
+delay_release(IoqStore *store)
+{
+    ioq_store_release(((DelayStore *)store)->below);
+}
+
+static const IoqStoreOps delay_ops = {
+    .name = "delay",
+    .submit = delay_submit,
+    .acquire = delay_acquire,
+    .release = delay_release,
+    .free = delay_free,
+};
 
 IoqStore *
 ioq_store_delay_new(IoqStore *below, guint max_usec)

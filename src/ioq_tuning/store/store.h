@@ -37,12 +37,19 @@ struct IoqIo {
     guint64 transferred;
     struct iovec *rest; /* a copy, for what was done in part */
     struct __kernel_timespec delay;
+    guint64 chunk;  /* bytes that are on their way, of what is left */
+    gpointer bytes; /* in one piece, what the caller has in several; NULL: not needed */
+    int result;
+    IoqIo *next;
 };
 
 typedef struct {
     const char *name;
     void (*submit)(IoqStore *store, IoqLoop *loop, IoqIo *io);
     void (*free)(IoqStore *store);
+    /* NULL: there is nobody to keep out. See ioq_store_acquire(). */
+    gboolean (*acquire)(IoqStore *store, GError **error);
+    void (*release)(IoqStore *store);
 } IoqStoreOps;
 
 struct IoqStore {
@@ -64,6 +71,15 @@ void ioq_store_free(IoqStore *store); /* NULL is fine */
 guint64 ioq_store_size(IoqStore *store); /* any thread */
 
 /**
+ * ioq_store_acquire:
+ *
+ * Before the first request: keeps others from the data until ioq_store_release(). One thread.
+ * Returns: FALSE with GANTRY_ERROR_REFUSED where somebody else has them.
+ */
+gboolean ioq_store_acquire(IoqStore *store, GError **error);
+void ioq_store_release(IoqStore *store); /* may be called without having acquired */
+
+/**
  * ioq_store_file_new:
  * @buffered_fd: of a regular file or a block device; owned by the store from now on
  * @direct_fd: the same with O_DIRECT, or -1; owned
@@ -75,8 +91,35 @@ IoqStore *ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only,
 /* Looks for a new size. Returns: whether it has changed. */
 gboolean ioq_store_file_refresh_size(IoqStore *store, GError **error);
 
+/* What messages call it: a path. */
+void ioq_store_file_set_name(IoqStore *store, const char *name);
+
 /* Does nothing, at once: what everything but storage costs. Reads give what was in the buffer. */
 IoqStore *ioq_store_null_new(guint64 size);
+
+#define IOQ_NBD_MAX_CONNECTIONS 16
+
+typedef struct {
+    const char *name;   /* for messages */
+    const char *export; /* NULL: the server's default */
+    gboolean read_only;
+    guint timeout_msec; /* for the server's greeting */
+    /* From a queue's thread: a connection has ended, with requests on it that nobody knows the fate
+     * of. If it returns, they fail with -EIO. */
+    void (*lost)(const char *name, const char *why);
+} IoqNbdOptions;
+
+/**
+ * ioq_store_nbd_new:
+ * @fds: stream sockets connected to an NBD server; owned by the store from now on
+ * @ret_n_connections: how many threads can be served, each by a connection of its own: 1 where the
+ * server does not promise that its connections see the same data
+ *
+ * Every write is on the server's medium before it is done, whatever the request asks for: a server
+ * may die at any time, and the guest would not know that writes since its last flush are gone.
+ */
+IoqStore *ioq_store_nbd_new(int *fds, guint n_fds, const IoqNbdOptions *options,
+                            guint *ret_n_connections, GError **error);
 
 /**
  * ioq_store_delay_new:

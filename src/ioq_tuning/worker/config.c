@@ -19,8 +19,10 @@ static const struct {
 } members[] = {
     {"name", G_STRUCT_OFFSET(WorkerDisk, name), MEMBER_TEXT},
     {"listen_fd", G_STRUCT_OFFSET(WorkerDisk, listen_fd), MEMBER_INT},
+    {"image", G_STRUCT_OFFSET(WorkerDisk, image), MEMBER_TEXT},
     {"buffered_fd", G_STRUCT_OFFSET(WorkerDisk, buffered_fd), MEMBER_INT},
     {"direct_fd", G_STRUCT_OFFSET(WorkerDisk, direct_fd), MEMBER_INT},
+    {"export", G_STRUCT_OFFSET(WorkerDisk, export), MEMBER_TEXT},
     {"null_mib", G_STRUCT_OFFSET(WorkerDisk, null_mib), MEMBER_UINT64},
     {"delay_usec", G_STRUCT_OFFSET(WorkerDisk, delay_usec), MEMBER_INT},
     {"read_only", G_STRUCT_OFFSET(WorkerDisk, read_only), MEMBER_INT},
@@ -38,6 +40,7 @@ worker_config_new(guint n_disks)
 {
     WorkerConfig *config = g_new0(WorkerConfig, 1);
 
+    config->ready_fd = -1;
     config->n_disks = n_disks;
     config->disks = g_new0(WorkerDisk, n_disks);
     for (guint i = 0; i < n_disks; i++) {
@@ -59,10 +62,16 @@ worker_config_free(WorkerConfig *config)
         gantry_fd_clear(&disk->listen_fd);
         gantry_fd_clear(&disk->buffered_fd);
         gantry_fd_clear(&disk->direct_fd);
+        for (guint k = 0; k < disk->n_nbd; k++) {
+            gantry_fd_clear(&disk->nbd_fds[k]);
+        }
         g_free(disk->name);
+        g_free(disk->image);
+        g_free(disk->export);
         g_free(disk->cpus);
         g_free(disk->serial);
     }
+    gantry_fd_clear(&config->ready_fd);
     g_free(config->disks);
     g_free(config->control);
     g_free(config);
@@ -71,6 +80,13 @@ worker_config_free(WorkerConfig *config)
 static void
 read_disk(JsonObject *object, WorkerDisk *disk)
 {
+    JsonArray *nbd = json_object_has_member(object, "nbd_fds")
+                         ? json_object_get_array_member(object, "nbd_fds")
+                         : NULL;
+
+    for (guint i = 0; nbd && i < json_array_get_length(nbd) && i < IOQ_NBD_MAX_CONNECTIONS; i++) {
+        disk->nbd_fds[disk->n_nbd++] = (int)json_array_get_int_element(nbd, i);
+    }
     for (guint i = 0; i < G_N_ELEMENTS(members); i++) {
         gpointer member = G_STRUCT_MEMBER_P(disk, members[i].offset);
 
@@ -93,7 +109,7 @@ is_sane(const WorkerDisk *disk)
     return disk->name && disk->listen_fd >= 0 && disk->max_queues >= 1 &&
            disk->max_queues <= IOQ_DEVICE_MAX_QUEUES && disk->queue_size >= 4 &&
            disk->queue_size <= IOQ_QUEUE_MAX_SIZE && disk->queues_per_thread >= 1 &&
-           (disk->buffered_fd >= 0 || disk->null_mib > 0);
+           (disk->buffered_fd >= 0 || disk->n_nbd > 0 || disk->null_mib > 0);
 }
 
 WorkerConfig *
@@ -122,6 +138,7 @@ worker_config_read(int fd, GError **error)
     }
     config = worker_config_new(json_array_get_length(disks));
     config->control = g_strdup(json_object_get_string_member_with_default(root, "control", NULL));
+    config->ready_fd = (int)json_object_get_int_member_with_default(root, "ready_fd", -1);
     config->uid = (guint)json_object_get_int_member_with_default(root, "uid", 0);
     config->gid = (guint)json_object_get_int_member_with_default(root, "gid", 0);
     for (guint i = 0; i < config->n_disks; i++) {
@@ -161,6 +178,12 @@ add_disk(JsonBuilder *builder, const WorkerDisk *disk)
             json_builder_add_int_value(builder, (gint64) * (const guint64 *)member);
         }
     }
+    json_builder_set_member_name(builder, "nbd_fds");
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < disk->n_nbd; i++) {
+        json_builder_add_int_value(builder, disk->nbd_fds[i]);
+    }
+    json_builder_end_array(builder);
     json_builder_end_object(builder);
 }
 
@@ -175,6 +198,8 @@ worker_config_format(const WorkerConfig *config)
         json_builder_set_member_name(builder, "control");
         json_builder_add_string_value(builder, config->control);
     }
+    json_builder_set_member_name(builder, "ready_fd");
+    json_builder_add_int_value(builder, config->ready_fd);
     json_builder_set_member_name(builder, "uid");
     json_builder_add_int_value(builder, config->uid);
     json_builder_set_member_name(builder, "gid");

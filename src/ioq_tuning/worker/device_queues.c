@@ -122,6 +122,9 @@ take_news(gpointer data)
     vring->served = NULL;
     ioq_queue_free(call.ring);
     give_thread_back(device, news->index);
+    if (device_n_started(device) == 0) {
+        ioq_store_release(device->blk.store); /* before the front end is told */
+    }
     device_continue_waiting(device);
     return G_SOURCE_REMOVE;
 }
@@ -193,8 +196,8 @@ find_inflight(IoqDevice *device, guint index, IoqQueueConfig *config, GError **e
     return TRUE;
 }
 
-gboolean
-device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
+static gboolean
+start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
 {
     gantry_autofd kick = kick_fd;
     Vring *vring = &device->vrings[index];
@@ -232,6 +235,24 @@ device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
     }
     call.kick_fd = gantry_fd_steal(&kick);
     ioq_thread_call(thread, start_in_thread, &call);
+    return TRUE;
+}
+
+gboolean
+device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
+{
+    gantry_autofd kick = kick_fd;
+
+    /* Not before: the image may be another host's until the guest comes over from there. */
+    if (device_n_started(device) == 0 && !ioq_store_acquire(device->blk.store, error)) {
+        return FALSE;
+    }
+    if (!start_queue(device, index, gantry_fd_steal(&kick), error)) {
+        if (device_n_started(device) == 0) {
+            ioq_store_release(device->blk.store);
+        }
+        return FALSE;
+    }
     return TRUE;
 }
 

@@ -2,6 +2,8 @@
 #include "ioq_tuning/worker/worker.h"
 
 #include <glib-unix.h>
+#include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
@@ -14,7 +16,8 @@
 #include "ioq_tuning/worker/device.h"
 #include "ioq_tuning/worker/sandbox.h"
 
-#define MIB (1024 * 1024)
+#define MIB              (1024 * 1024)
+#define NBD_TIMEOUT_MSEC 5000 /* for a server's greeting */
 
 static gboolean
 on_signal(gpointer loop)
@@ -76,6 +79,52 @@ read_cpus(const char *text, cpu_set_t *ret_cpus, GError **error)
     return TRUE;
 }
 
+/* The server, or the way to it, is gone, and what was asked of it has an unknown fate. gantry-ioqd
+ * starts another worker when the server is there again; that one does again what was in flight, so
+ * the guest sees a pause and no error. */
+static void
+on_lost_server(const char *name, const char *why)
+{
+    gantry_err(
+        _("the connection to the NBD server %1$s has ended (%2$s); this worker ends, so that "
+          "another can take over with a new connection"),
+        name, why);
+    _exit(EX_TEMPFAIL);
+}
+
+static IoqStore *
+open_store(WorkerDisk *disk, IoqDeviceOptions *options, GError **error)
+{
+    const IoqNbdOptions nbd = {
+        .name = disk->image ? disk->image : disk->name,
+        .export = disk->export,
+        .read_only = disk->read_only,
+        .timeout_msec = NBD_TIMEOUT_MSEC,
+        .lost = on_lost_server,
+    };
+    IoqStore *store;
+    guint n;
+
+    if (disk->n_nbd > 0) {
+        store = ioq_store_nbd_new(disk->nbd_fds, disk->n_nbd, &nbd, &n, error);
+        if (store) {
+            /* Each thread has a connection, so there are no more threads than those. */
+            options->queues_per_thread =
+                MAX(options->queues_per_thread, (options->max_queues + n - 1) / n);
+        }
+        return store;
+    }
+    if (disk->buffered_fd < 0) {
+        return ioq_store_null_new(disk->null_mib * MIB);
+    }
+    store = ioq_store_file_new(gantry_fd_steal(&disk->buffered_fd),
+                               gantry_fd_steal(&disk->direct_fd), disk->read_only, error);
+    if (store && disk->image) {
+        ioq_store_file_set_name(store, disk->image);
+    }
+    return store;
+}
+
 static IoqDevice *
 make_device(WorkerDisk *disk, GError **error)
 {
@@ -97,10 +146,7 @@ make_device(WorkerDisk *disk, GError **error)
         }
         options.cpus = &cpus;
     }
-    store = disk->buffered_fd < 0
-                ? ioq_store_null_new(disk->null_mib * MIB)
-                : ioq_store_file_new(gantry_fd_steal(&disk->buffered_fd),
-                                     gantry_fd_steal(&disk->direct_fd), disk->read_only, error);
+    store = open_store(disk, &options, error);
     if (!store) {
         return NULL;
     }
@@ -117,6 +163,16 @@ worker_serve(WorkerConfig *config, GError **error)
     g_autoptr(GPtrArray) devices = g_ptr_array_new_with_free_func((GDestroyNotify)ioq_device_free);
     g_autoptr(GantryRpcServer) control = NULL;
 
+    if (config->control) {
+        control = gantry_rpc_server_new(config->control, methods, NULL, devices, error);
+        if (!control) {
+            return FALSE;
+        }
+    }
+    /* By hand it stays what its user is. Before the first byte of an NBD server is read. */
+    if (config->uid != 0 && !sandbox_enter(config->uid, config->gid, error)) {
+        return FALSE;
+    }
     for (guint i = 0; i < config->n_disks; i++) {
         IoqDevice *device = make_device(&config->disks[i], error);
 
@@ -126,16 +182,11 @@ worker_serve(WorkerConfig *config, GError **error)
         }
         g_ptr_array_add(devices, device);
     }
-    if (config->control) {
-        control = gantry_rpc_server_new(config->control, methods, NULL, devices, error);
-        if (!control) {
-            return FALSE;
-        }
-    }
-    /* By hand it stays what its user is. */
-    if (config->uid != 0 && !sandbox_enter(config->uid, config->gid, error)) {
+    if (config->ready_fd >= 0 &&
+        !gantry_fd_write_all(config->ready_fd, WORKER_READY, strlen(WORKER_READY), error)) {
         return FALSE;
     }
+    gantry_fd_clear(&config->ready_fd);
     g_unix_signal_add(SIGTERM, on_signal, loop);
     g_unix_signal_add(SIGINT, on_signal, loop);
     g_main_loop_run(loop);

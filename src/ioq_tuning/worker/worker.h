@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include "ioq_tuning/store/store.h"
 
 /* What a worker serves. From gantry-ioqd it comes as JSON, with descriptors by number: a worker of
  * a VM opens nothing. */
 typedef struct {
     char *name;
     int listen_fd;
-    int buffered_fd; /* -1: the null store */
+    char *image;     /* for messages: path of the file, or of the NBD server's socket */
+    int buffered_fd; /* -1: it is no file */
     int direct_fd;   /* -1: no O_DIRECT */
+    int nbd_fds[IOQ_NBD_MAX_CONNECTIONS]; /* connected; in place of a file */
+    guint n_nbd;
+    char *export; /* of the NBD server; NULL: its default */
     guint64 null_mib;
     guint delay_usec;
     gboolean read_only;
@@ -22,8 +26,11 @@ typedef struct {
     gboolean no_inflight;
 } WorkerDisk;
 
+#define WORKER_READY "ready"
+
 typedef struct {
     char *control; /* socket; NULL: none */
+    int ready_fd;  /* gets WORKER_READY when front ends are served, else what is wrong; -1: none */
     guint uid;     /* to become; 0: stay who we are */
     guint gid;
     guint n_disks;

@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/option.h"
 #include "gantry-config.h"
+#include "ioq_tuning/store/nbd_connect.h"
 #include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/vhost_user/memory.h"
 #include "ioq_tuning/worker/device.h"
@@ -28,6 +29,8 @@ typedef struct {
     char *name;
     char *socket;
     char *file;
+    char *nbd;
+    char *export;
     guint64 null_mib;
     guint64 delay_usec;
     gboolean read_only;
@@ -62,6 +65,16 @@ static const GantryOption worker_options[] = {
      .offset = G_STRUCT_OFFSET(WorkerOptions, file),
      .metavar = "PATH",
      .summary = N_("Raw image: a file or a block device")},
+    {.name = "nbd",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, nbd),
+     .metavar = "PATH",
+     .summary = N_("Instead of a file what an NBD server serves on the unix socket PATH")},
+    {.name = "export",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, export),
+     .metavar = "NAME",
+     .summary = N_("Name of the NBD server's export")},
     {.name = "null",
      .type = GANTRY_OPTION_UINT,
      .offset = G_STRUCT_OFFSET(WorkerOptions, null_mib),
@@ -154,6 +167,8 @@ disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error
 
     *disk = (WorkerDisk){
         .name = g_strdup(options->name),
+        .image = g_strdup(options->file ? options->file : options->nbd),
+        .export = g_strdup(options->export),
         .listen_fd = -1,
         .buffered_fd = -1,
         .direct_fd = -1,
@@ -177,6 +192,15 @@ disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error
         /* Not every file system has O_DIRECT; the page cache does, too. */
         disk->direct_fd = open(options->file, access | O_CLOEXEC | O_DIRECT);
     }
+    if (options->nbd) {
+        guint n = (disk->max_queues + disk->queues_per_thread - 1) / disk->queues_per_thread;
+
+        disk->n_nbd = MIN(n, IOQ_NBD_MAX_CONNECTIONS);
+        if (!ioq_nbd_connect(options->nbd, disk->nbd_fds, disk->n_nbd, error)) {
+            disk->n_nbd = 0;
+            return FALSE;
+        }
+    }
     disk->listen_fd = vu_listen(options->socket, error);
     return disk->listen_fd >= 0;
 }
@@ -185,11 +209,19 @@ static gboolean
 serve(const WorkerOptions *options, GError **error)
 {
     g_autoptr(WorkerConfig) config = NULL;
+    GError *problem = NULL;
     gboolean ok;
 
     if (options->config_fd >= 0) {
-        config = worker_config_read(options->config_fd, error);
-        return config && worker_serve(config, error);
+        config = worker_config_read((int)options->config_fd, &problem);
+        ok = config && worker_serve(config, &problem);
+        if (!ok && config && config->ready_fd >= 0) {
+            gantry_fd_write_all(config->ready_fd, problem->message, strlen(problem->message), NULL);
+        }
+        if (!ok) {
+            g_propagate_error(error, problem);
+        }
+        return ok;
     }
     config = worker_config_new(1);
     config->control = g_strdup(options->control);
@@ -226,9 +258,10 @@ main(int argc, char **argv)
     } else if (options.version) {
         printf("gantry-ioq-worker %s\n", GANTRY_VERSION);
     } else if (options.config_fd < 0 &&
-               (argc > 1 || !options.socket || !options.file == (options.null_mib == 0))) {
+               (argc > 1 || !options.socket ||
+                (options.file != NULL) + (options.nbd != NULL) + (options.null_mib > 0) != 1)) {
         g_set_error(&error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                    _("give --socket, and either --file or --null; see --help"));
+                    _("give --socket, and one of --file, --nbd and --null; see --help"));
         status = 2;
     } else if (!serve(&options, &error)) {
         status = EXIT_FAILURE;
