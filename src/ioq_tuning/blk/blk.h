@@ -16,7 +16,8 @@ typedef struct {
     char id[IOQ_BLK_ID_BYTES]; /* of GET_ID: zero-padded, not always ended */
     guint16 n_queues;
     guint16 queue_size; /* the largest that is offered: gives seg_max */
-    gint write_back;    /* atomic: a write need not be on the medium before FLUSH */
+    gint write_back;    /* atomic: a write need not be on the medium before FLUSH, as the driver
+                         * has accepted that there is a FLUSH */
 } IoqBlk;
 
 /* Device feature bits of virtio-blk that this disk offers. */
@@ -24,9 +25,6 @@ guint64 ioq_blk_features(const IoqBlk *blk);
 
 /* The configuration space. @length bytes from @offset; FALSE where it has no such bytes. */
 gboolean ioq_blk_config_read(const IoqBlk *blk, guint32 offset, guint32 length, guint8 *bytes);
-
-/* Only the write-back byte may be written. */
-gboolean ioq_blk_config_write(IoqBlk *blk, guint32 offset, guint32 length, const guint8 *bytes);
 
 /* One request, from fetch to done. */
 typedef struct IoqRequest IoqRequest;

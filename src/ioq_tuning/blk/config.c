@@ -7,14 +7,14 @@
 #define SECTOR          512
 #define CONFIG_BYTES    256 /* newer front ends know of more members than we do: those are zero */
 #define MAX_UNMAP_BYTES (1U << 30) /* of one discard or write-zeroes */
-#define WRITE_BACK_BYTE G_STRUCT_OFFSET(struct virtio_blk_config, wce)
 
+/* Not CONFIG_WCE: a front end does not say again, to the back end after this one, that its guest
+ * has switched write-back off. */
 guint64
 ioq_blk_features(const IoqBlk *blk)
 {
     guint64 features = 1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
-                       1ULL << VIRTIO_BLK_F_FLUSH | 1ULL << VIRTIO_BLK_F_TOPOLOGY |
-                       1ULL << VIRTIO_BLK_F_CONFIG_WCE;
+                       1ULL << VIRTIO_BLK_F_FLUSH | 1ULL << VIRTIO_BLK_F_TOPOLOGY;
 
     if (blk->n_queues > 1) {
         features |= 1ULL << VIRTIO_BLK_F_MQ;
@@ -39,7 +39,7 @@ fill(const IoqBlk *blk, struct virtio_blk_config *config)
     config->blk_size = blk->store->block_size;
     config->min_io_size = (guint16)sectors_per_block;
     config->opt_io_size = 0;
-    config->wce = (guint8)g_atomic_int_get(&blk->write_back);
+    config->wce = 1;
     config->num_queues = blk->n_queues;
     config->max_discard_sectors = MAX_UNMAP_BYTES / SECTOR;
     config->max_discard_seg = 1;
@@ -62,15 +62,5 @@ ioq_blk_config_read(const IoqBlk *blk, guint32 offset, guint32 length, guint8 *b
     }
     fill(blk, &space.config);
     memcpy(bytes, space.bytes + offset, length);
-    return TRUE;
-}
-
-gboolean
-ioq_blk_config_write(IoqBlk *blk, guint32 offset, guint32 length, const guint8 *bytes)
-{
-    if (offset != WRITE_BACK_BYTE || length != 1 || bytes[0] > 1) {
-        return FALSE;
-    }
-    g_atomic_int_set(&blk->write_back, bytes[0]);
     return TRUE;
 }

@@ -101,6 +101,7 @@ static guint8
 prepare(IoqBlk *blk, IoqIo *io, const struct virtio_blk_outhdr *header, struct iovec *out,
         guint n_out, struct iovec *in, guint n_in)
 {
+    io->durable = !g_atomic_int_get(&blk->write_back);
     switch (header->type & ~VIRTIO_BLK_T_BARRIER) {
     case VIRTIO_BLK_T_IN:
         io->kind = IOQ_IO_READ;
@@ -112,7 +113,6 @@ prepare(IoqBlk *blk, IoqIo *io, const struct virtio_blk_outhdr *header, struct i
         io->kind = IOQ_IO_WRITE;
         io->iov = out;
         io->n_iov = n_out;
-        io->durable = !g_atomic_int_get(&blk->write_back);
         return !blk->store->read_only && set_range(blk, io, header->sector, total(out, n_out))
                    ? VIRTIO_BLK_S_OK
                    : VIRTIO_BLK_S_IOERR;

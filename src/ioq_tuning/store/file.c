@@ -82,6 +82,12 @@ fill_with_zeroes(IoqIo *io)
     }
 }
 
+static gboolean
+changes_allocation(const IoqIo *io)
+{
+    return io->kind == IOQ_IO_DISCARD || io->kind == IOQ_IO_WRITE_ZEROES;
+}
+
 static void
 operation_done(IoqEvent *event, int result, guint cqe_flags)
 {
@@ -92,7 +98,10 @@ operation_done(IoqEvent *event, int result, guint cqe_flags)
         start((FileStore *)io->store, io);
         return;
     }
-    if (result < 0 || !moves_data) {
+    if (result == 0 && changes_allocation(io) && io->durable && !io->syncing) {
+        io->syncing = TRUE;
+        start((FileStore *)io->store, io);
+    } else if (result < 0 || !moves_data) {
         finish(io, MIN(result, 0));
     } else if (io->transferred + (guint64)result >= io->length) {
         finish(io, 0);
@@ -129,7 +138,7 @@ start(FileStore *file, IoqIo *io)
     guint64 offset = io->offset + io->transferred;
     int fd;
 
-    switch (io->kind) {
+    switch (io->syncing ? IOQ_IO_FLUSH : io->kind) {
     case IOQ_IO_READ:
         fd = fits_direct(file, io) ? file->direct_fd : file->buffered_fd;
         if (io->n_iov == 1) {
@@ -170,6 +179,7 @@ file_submit(IoqStore *store, IoqLoop *loop, IoqIo *io)
     io->store = store;
     io->loop = loop;
     io->transferred = 0;
+    io->syncing = FALSE;
     io->event.done = operation_done;
     start((FileStore *)store, io);
 }

@@ -23,7 +23,7 @@ typedef enum {
 typedef struct IoqIo IoqIo;
 struct IoqIo {
     IoqIoKind kind;
-    gboolean durable;   /* write: on the medium before it is done */
+    gboolean durable;   /* what changes data: on the medium before it is done */
     gboolean may_unmap; /* write zeroes: holes are fine */
     guint64 offset;     /* bytes */
     guint64 length;
@@ -35,6 +35,7 @@ struct IoqIo {
     IoqStore *store;
     IoqLoop *loop;
     guint64 transferred;
+    gboolean syncing; /* the change is made, and is on its way to the medium */
     struct iovec *rest; /* a copy, for what was done in part */
     struct __kernel_timespec delay;
     guint64 chunk;  /* bytes that are on their way, of what is left */

@@ -48,7 +48,6 @@ device_reset(IoqDevice *device)
         *vring = (Vring){.call_fd = -1, .err_fd = -1};
     }
     device->status = 0;
-    g_atomic_int_set(&device->blk.write_back, TRUE);
 }
 
 void

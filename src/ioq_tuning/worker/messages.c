@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
@@ -97,6 +98,7 @@ set_features(IoqDevice *device, VuMessage *message, GError **error)
         return message_refuse(error, _("features 0x%" PRIx64 " change while queues run"), changed);
     }
     device->features = features;
+    g_atomic_int_set(&device->blk.write_back, (features >> VIRTIO_BLK_F_FLUSH) & 1);
     device_update_logs(device);
     return HANDLED_DONE;
 }
@@ -230,14 +232,8 @@ get_config(IoqDevice *device, VuMessage *message, GError **error)
 static Handled
 set_config(IoqDevice *device, VuMessage *message, GError **error)
 {
-    const VuConfig *config = &message->payload.config;
-
-    if (config->size > VU_CONFIG_MAX_BYTES || message->header.size < 12 + config->size ||
-        !ioq_blk_config_write(&device->blk, config->offset, config->size, config->data)) {
-        return message_refuse(error, _("the configuration space cannot be written at %" PRIu64),
-                              config->offset);
-    }
-    return HANDLED_DONE;
+    return message_refuse(error, _("the configuration space cannot be written at %" PRIu64),
+                          message->payload.config.offset);
 }
 
 static Handled

@@ -111,7 +111,7 @@ negotiate(Front *front)
 {
     guint64 wanted = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES |
                      1ULL << VIRTIO_BLK_F_MQ | 1ULL << VIRTIO_BLK_F_FLUSH |
-                     1ULL << VIRTIO_BLK_F_CONFIG_WCE | 1ULL << VIRTIO_BLK_F_DISCARD |
+                     1ULL << VIRTIO_BLK_F_DISCARD |
                      1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
     guint64 protocol = 1ULL << VU_PROTOCOL_F_MQ | 1ULL << VU_PROTOCOL_F_REPLY_ACK |
                        1ULL << VU_PROTOCOL_F_CONFIG | 1ULL << VU_PROTOCOL_F_LOG_SHMFD |
