@@ -9,6 +9,7 @@
 
 #include "common/base/error.h"
 #include "common/base/i18n.h"
+#include "ioq_tuning/vhost_user/seal.h"
 
 #define PAGE_BITS 12
 
@@ -36,6 +37,11 @@ ioq_log_new(int fd, guint64 size, guint64 offset, GError **error)
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
                     _("a dirty log of %1$" PRIu64 " bytes at %2$" PRIu64 " does not fit its file"),
                     size, offset);
+        return NULL;
+    }
+    if (!vu_cannot_shrink(fd)) {
+        g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                            _("the dirty log's file is not sealed against shrinking"));
         return NULL;
     }
     base = mmap(NULL, (gsize)(offset + size), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

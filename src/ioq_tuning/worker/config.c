@@ -31,6 +31,7 @@ static const struct {
     {"queues_per_thread", G_STRUCT_OFFSET(WorkerDisk, queues_per_thread), MEMBER_INT},
     {"cpus", G_STRUCT_OFFSET(WorkerDisk, cpus), MEMBER_TEXT},
     {"poll_usec", G_STRUCT_OFFSET(WorkerDisk, poll_usec), MEMBER_INT},
+    {"drain_msec", G_STRUCT_OFFSET(WorkerDisk, drain_msec), MEMBER_INT},
     {"serial", G_STRUCT_OFFSET(WorkerDisk, serial), MEMBER_TEXT},
     {"no_inflight", G_STRUCT_OFFSET(WorkerDisk, no_inflight), MEMBER_INT},
 };

@@ -50,6 +50,15 @@ device_reset(IoqDevice *device)
     device->status = 0;
 }
 
+static void
+stop_source(GSource **source)
+{
+    if (*source) {
+        g_source_destroy(*source);
+        g_clear_pointer(source, g_source_unref);
+    }
+}
+
 void
 device_continue_waiting(IoqDevice *device)
 {
@@ -58,10 +67,11 @@ device_continue_waiting(IoqDevice *device)
     g_autoptr(GError) error = NULL;
     VuVringState state = {device->wait_index, vring->base};
 
-    if (wait == WAIT_GET_BASE ? vring->served != NULL : device_n_started(device) > 0) {
+    if (wait == WAIT_GET_BASE ? vring->served && !vring->given_up : device_n_started(device) > 0) {
         return;
     }
     device->wait = WAIT_NOTHING;
+    stop_source(&device->wait_limit);
     switch (wait) {
     case WAIT_NOTHING:
         return;
@@ -86,25 +96,48 @@ device_continue_waiting(IoqDevice *device)
     read_messages(device);
 }
 
-static void
-stop_source(GSource **source)
+/* QEMU stands still until it has its answer, its monitor too: better an answer with requests left
+ * in the region than a VM that cannot even be killed in good order. */
+static gboolean
+on_wait_limit(gpointer data)
 {
-    if (*source) {
-        g_source_destroy(*source);
-        g_clear_pointer(source, g_source_unref);
+    IoqDevice *device = data;
+    guint n_left = device_give_up_queue(device, device->wait_index);
+
+    if (n_left > 0) {
+        gantry_warn(_("disk %1$s: queue %2$u is stopped with %3$u requests still in the store; "
+                      "the limit is %4$u ms"),
+                    device->name, device->wait_index, n_left, device->options.drain_msec);
     }
+    device_continue_waiting(device);
+    return G_SOURCE_REMOVE;
+}
+
+void
+device_limit_wait(IoqDevice *device)
+{
+    guint limit = device->options.drain_msec;
+
+    /* Of a device, not of each of its queues: they are stopped one after another. */
+    for (guint i = 0; i < device->options.max_queues; i++) {
+        limit = device->vrings[i].given_up ? 0 : limit;
+    }
+    device->wait_limit = g_timeout_source_new(limit);
+    g_source_set_callback(device->wait_limit, on_wait_limit, device, NULL);
+    g_source_attach(device->wait_limit, NULL);
 }
 
 void
 device_disconnect(IoqDevice *device)
 {
     stop_source(&device->source);
+    stop_source(&device->wait_limit);
     gantry_fd_clear(&device->fd);
     gantry_fd_clear(&device->backend_fd);
     /* Without a region the next front end starts again at the used index as it is now. */
     for (guint i = 0; i < device->options.max_queues; i++) {
         if (device->inflight_base) {
-            device_stop_queue(device, i);
+            device_stop_queue(device, i, FALSE);
         } else {
             device_abandon_queue(device, i);
         }

@@ -19,6 +19,7 @@ typedef struct {
     guint queues_per_thread; /* k */
     const cpu_set_t *cpus;   /* of its threads; NULL: all */
     guint poll_max_usec;
+    guint drain_msec;     /* longest that GET_VRING_BASE waits for the store */
     const char *id;       /* serial number that the guest sees */
     gboolean no_inflight; /* do not offer in-flight tracking: for measuring what it costs */
 } IoqDeviceOptions;

@@ -13,6 +13,7 @@ typedef struct {
     int call_fd; /* -1: none, or the served queue's */
     int err_fd;
     gboolean enabled;
+    gboolean given_up; /* stopped, for the front end; what is in the store will never be told */
     IoqServedQueue *served; /* NULL: stopped */
 } Vring;
 
@@ -57,6 +58,7 @@ struct IoqDevice {
     WaitKind wait;
     guint wait_index;
     VuHeader wait_header; /* of the message to be answered */
+    GSource *wait_limit;
 };
 
 /* device.c */
@@ -64,11 +66,15 @@ void device_clear_inflight(IoqDevice *device);
 void device_reset(IoqDevice *device);
 void device_disconnect(IoqDevice *device);
 void device_continue_waiting(IoqDevice *device); /* goes on if what it waits for has happened */
+void device_limit_wait(IoqDevice *device);       /* for one queue */
 
 /* device_queues.c */
 gboolean device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error);
-void device_stop_queue(IoqDevice *device, guint index);
-void device_abandon_queue(IoqDevice *device, guint index); /* its driver hears of nothing more */
+/* @replays: what a back end before us left in flight is done first, not only what is in the store
+ */
+void device_stop_queue(IoqDevice *device, guint index, gboolean replays);
+void device_abandon_queue(IoqDevice *device, guint index);  /* its driver hears of nothing more */
+guint device_give_up_queue(IoqDevice *device, guint index); /* Returns: what is left in the store */
 guint device_n_started(const IoqDevice *device);
 gboolean device_set_memory(IoqDevice *device, IoqMemory *memory /* transfer full */,
                            GError **error);

@@ -72,6 +72,7 @@ typedef struct {
     int kick_fd;
     IoqMemory *memory;
     IoqLog *log;
+    guint n_left;
     GError *error;
 } QueueCall;
 
@@ -117,7 +118,10 @@ take_news(gpointer data)
         }
         return G_SOURCE_REMOVE;
     }
-    vring->base = ioq_queue_base(ioq_served_queue_ring(vring->served));
+    if (!vring->given_up) {
+        vring->base = ioq_queue_base(ioq_served_queue_ring(vring->served));
+    }
+    vring->given_up = FALSE;
     ioq_thread_call(ioq_served_queue_thread(vring->served), free_in_thread, &call);
     vring->served = NULL;
     ioq_queue_free(call.ring);
@@ -259,16 +263,23 @@ device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
 static void
 drain_in_thread(IoqThread *thread, gpointer data)
 {
-    ioq_served_queue_drain(data);
+    ioq_served_queue_drain(data, FALSE);
+}
+
+static void
+drain_and_replay_in_thread(IoqThread *thread, gpointer data)
+{
+    ioq_served_queue_drain(data, TRUE);
 }
 
 void
-device_stop_queue(IoqDevice *device, guint index)
+device_stop_queue(IoqDevice *device, guint index, gboolean replays)
 {
     IoqServedQueue *served = device->vrings[index].served;
 
     if (served) {
-        ioq_thread_call(ioq_served_queue_thread(served), drain_in_thread, served);
+        ioq_thread_call(ioq_served_queue_thread(served),
+                        replays ? drain_and_replay_in_thread : drain_in_thread, served);
     }
 }
 
@@ -276,7 +287,7 @@ static void
 mute_in_thread(IoqThread *thread, gpointer data)
 {
     ioq_served_queue_mute(data);
-    ioq_served_queue_drain(data);
+    ioq_served_queue_drain(data, FALSE);
 }
 
 void
@@ -287,6 +298,27 @@ device_abandon_queue(IoqDevice *device, guint index)
     if (served) {
         ioq_thread_call(ioq_served_queue_thread(served), mute_in_thread, served);
     }
+}
+
+static void
+give_up_in_thread(IoqThread *thread, gpointer data)
+{
+    QueueCall *call = data;
+    IoqServedQueue *served = call->vring->served;
+
+    call->vring->base = ioq_queue_base(ioq_served_queue_ring(served));
+    call->n_left = ioq_queue_n_in_flight(ioq_served_queue_ring(served));
+    ioq_served_queue_mute(served);
+}
+
+guint
+device_give_up_queue(IoqDevice *device, guint index)
+{
+    QueueCall call = {.vring = &device->vrings[index]};
+
+    ioq_thread_call(ioq_served_queue_thread(call.vring->served), give_up_in_thread, &call);
+    call.vring->given_up = TRUE;
+    return call.n_left;
 }
 
 guint

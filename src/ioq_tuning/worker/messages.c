@@ -21,6 +21,7 @@
 #include "common/base/fd.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
+#include "ioq_tuning/vhost_user/seal.h"
 #include "ioq_tuning/virtqueue/inflight.h"
 #include "ioq_tuning/worker/messages_priv.h"
 
@@ -75,7 +76,9 @@ offered_protocol_features(const IoqDevice *device)
            1ULL << VU_PROTOCOL_F_REPLY_ACK | 1ULL << VU_PROTOCOL_F_BACKEND_REQ |
            1ULL << VU_PROTOCOL_F_CONFIG | 1ULL << VU_PROTOCOL_F_RESET_DEVICE |
            1ULL << VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ULL << VU_PROTOCOL_F_STATUS |
-           (device->options.no_inflight ? 0 : 1ULL << VU_PROTOCOL_F_INFLIGHT_SHMFD);
+           (device->options.no_inflight ? 0
+                                        : 1ULL << VU_PROTOCOL_F_INFLIGHT_SHMFD |
+                                              1ULL << VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT);
 }
 
 static Handled
@@ -297,6 +300,11 @@ set_inflight_fd(IoqDevice *device, VuMessage *message, GError **error)
                               _("an in-flight region of %" PRIu64 " bytes does not fit its file"),
                               wanted->mmap_size);
     }
+    if (!vu_cannot_shrink(message->fds[0])) {
+        return message_refuse(
+            error, _("the in-flight region of %" PRIu64 " bytes is not sealed against shrinking"),
+            wanted->mmap_size);
+    }
     length = (gsize)(wanted->mmap_offset + wanted->mmap_size);
     base = mmap(NULL, MAX(length, 1), PROT_READ | PROT_WRITE, MAP_SHARED, message->fds[0], 0);
     if (base == MAP_FAILED) {
@@ -322,7 +330,7 @@ begin_reset(IoqDevice *device, const VuHeader *header)
         device->wait_header.flags &= ~(guint32)VU_FLAG_NEED_REPLY;
     }
     for (guint i = 0; i < device->options.max_queues; i++) {
-        device_stop_queue(device, i);
+        device_stop_queue(device, i, FALSE);
     }
 }
 

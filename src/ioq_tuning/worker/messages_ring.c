@@ -25,7 +25,10 @@ stopped_vring_of(IoqDevice *device, guint32 index, GError **error)
     Vring *vring = vring_of(device, index, error);
 
     if (vring && vring->served) {
-        message_refuse(error, _("queue %" PRIu64 " is running"), index);
+        message_refuse(error,
+                       vring->given_up ? _("queue %" PRIu64 " still has requests in the store")
+                                       : _("queue %" PRIu64 " is running"),
+                       index);
         return NULL;
     }
     return vring;
@@ -90,7 +93,10 @@ message_get_vring_base(IoqDevice *device, VuMessage *message, GError **error)
     device->wait = WAIT_GET_BASE;
     device->wait_index = index;
     device->wait_header = message->header;
-    device_stop_queue(device, index);
+    /* A front end with this feature takes the region elsewhere, where the rest is done. */
+    device_stop_queue(device, index,
+                      !((device->protocol_features >> VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT) & 1));
+    device_limit_wait(device);
     return HANDLED_REPLIED;
 }
 

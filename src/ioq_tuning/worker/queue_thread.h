@@ -58,8 +58,9 @@ void ioq_served_queue_mute(IoqServedQueue *queue);
 /* (in thread) Another table of guest memory; requests in the store keep the old one. */
 gboolean ioq_served_queue_set_memory(IoqServedQueue *queue, IoqMemory *memory, GError **error);
 
-/* (in thread) Fetches nothing more, and says when the last request has ended. */
-void ioq_served_queue_drain(IoqServedQueue *queue);
+/* (in thread) Fetches nothing more, except, with @replays, what was in flight when the back end
+ * before us died; says when the last request has ended. */
+void ioq_served_queue_drain(IoqServedQueue *queue, gboolean replays);
 
 /* (in thread) */
 void ioq_served_queue_enable(IoqServedQueue *queue, gboolean enabled);

@@ -21,6 +21,7 @@ struct IoqServedQueue {
     int err_fd;
     gboolean enabled;
     gboolean draining; /* for good */
+    gboolean replays;  /* before the drain is over */
     gboolean drained;  /* and said so */
     gboolean broken;
     gboolean mute;

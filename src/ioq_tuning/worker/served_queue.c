@@ -158,11 +158,10 @@ served_queue_is_served(const IoqServedQueue *queue)
     return queue->enabled && !queue->broken && !queue->draining;
 }
 
-/* What was in flight when the back end died is done before a drain is over. */
 static gboolean
 must_replay(const IoqServedQueue *queue)
 {
-    return queue->draining && !queue->broken && !queue->mute && ioq_queue_n_replay(queue->ring) > 0;
+    return queue->replays && !queue->broken && !queue->mute && ioq_queue_n_replay(queue->ring) > 0;
 }
 
 gboolean
@@ -296,9 +295,10 @@ ioq_served_queue_set_memory(IoqServedQueue *queue, IoqMemory *memory, GError **e
 }
 
 void
-ioq_served_queue_drain(IoqServedQueue *queue)
+ioq_served_queue_drain(IoqServedQueue *queue, gboolean replays)
 {
     queue->draining = TRUE;
+    queue->replays = replays;
 }
 
 void

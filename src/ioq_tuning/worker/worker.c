@@ -18,6 +18,7 @@
 
 #define MIB              (1024 * 1024)
 #define NBD_TIMEOUT_MSEC 5000 /* for a server's greeting */
+#define DRAIN_MSEC       30000
 
 static gboolean
 on_signal(gpointer loop)
@@ -134,6 +135,7 @@ make_device(WorkerDisk *disk, GError **error)
         .queue_size = disk->queue_size,
         .queues_per_thread = disk->queues_per_thread,
         .poll_max_usec = disk->poll_usec,
+        .drain_msec = disk->drain_msec > 0 ? disk->drain_msec : DRAIN_MSEC,
         .id = disk->serial,
         .no_inflight = disk->no_inflight,
     };

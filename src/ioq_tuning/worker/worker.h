@@ -22,7 +22,8 @@ typedef struct {
     guint queues_per_thread;
     char *cpus; /* NULL: all */
     guint poll_usec;
-    char *serial; /* NULL: none */
+    guint drain_msec; /* longest that a stopping queue waits for storage; 0: 30 s */
+    char *serial;     /* NULL: none */
     gboolean no_inflight;
 } WorkerDisk;
 

@@ -39,6 +39,7 @@ typedef struct {
     guint64 queues_per_thread;
     char *cpus;
     guint64 poll_usec;
+    guint64 drain_msec;
     char *serial;
     char *control;
     gboolean no_inflight;
@@ -133,6 +134,14 @@ static const GantryOption worker_options[] = {
      .max = 1000,
      .metavar = "USEC",
      .summary = N_("Longest busy wait for the next request; 0: none")},
+    {.name = "drain",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, drain_msec),
+     .fallback = "30000",
+     .min = 1,
+     .max = 3600000,
+     .metavar = "MSEC",
+     .summary = N_("Longest that a queue which the front end stops waits for storage")},
     {.name = "serial",
      .type = GANTRY_OPTION_STRING,
      .offset = G_STRUCT_OFFSET(WorkerOptions, serial),
@@ -180,6 +189,7 @@ disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error
         .queues_per_thread = (guint)options->queues_per_thread,
         .cpus = g_strdup(options->cpus),
         .poll_usec = (guint)options->poll_usec,
+        .drain_msec = (guint)options->drain_msec,
         .serial = g_strdup(options->serial),
         .no_inflight = options->no_inflight,
     };

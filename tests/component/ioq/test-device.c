@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What gantry-ioq-worker does for a front end that keeps the rules, or changes its mind. */
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
@@ -217,6 +218,89 @@ test_end_under_load(gconstpointer data)
     }
 }
 
+/* Stopping a queue */
+
+enum { N_SLOW = 16 };
+
+static guint
+count_in_flight(Worker *worker)
+{
+    g_autoptr(JsonObject) status = worker_status(worker);
+    JsonArray *queues = json_object_get_array_member(status, "queues");
+
+    return (guint)json_object_get_int_member(json_array_get_object_element(queues, 0), "in_flight");
+}
+
+/* Takes what the ring says; no id twice. */
+static guint
+take_ended(Front *front, gboolean *seen)
+{
+    guint n = 0;
+    guint16 id;
+    guint32 length;
+
+    while (driver_ring_take_used(&front->queues[0].ring, &id, &length)) {
+        g_assert_cmpuint(id, <, N_SLOW);
+        g_assert_false(seen[id]);
+        seen[id] = TRUE;
+        n++;
+    }
+    return n;
+}
+
+/* The back end accepts no connection before the store has answered for the last one. */
+static void
+wait_for_store(Worker *worker)
+{
+    gantry_autofd fd = worker_connect(worker);
+
+    worker_ask_u64(fd, VU_GET_FEATURES);
+}
+
+/* Storage that hangs does not make the VM hang: a queue that is stopped is answered for within a
+ * limit, its ring is then the front end's, and what was left is done when it comes back. */
+static void
+test_give_up(gconstpointer data)
+{
+    Worker worker = {0};
+    Front *front;
+    gboolean seen[N_SLOW] = {FALSE};
+    guint n;
+
+    worker_start(&worker, &(const WorkerOptions){.delay_usec = 900000, .drain_msec = 1});
+    front = worker_front(&worker,
+                         &(const FrontOptions){.inflight = TRUE, .packed = GPOINTER_TO_INT(data)});
+    for (guint16 id = 0; id < N_SLOW; id++) {
+        worker_submit(front, 0, id, VIRTIO_BLK_T_IN, 0, 512, DATA);
+    }
+    while (count_in_flight(&worker) == 0) {
+        /* they come */
+    }
+    front_stop_queue(front, 0);
+    n = take_ended(front, seen);
+    g_assert_cmpuint(n, <, N_SLOW);
+    /* Not started again with the old requests in the store. */
+    {
+        const guint64 kick = 0 | VU_VRING_NOFD;
+
+        g_assert_cmpint(worker_ack(front->fd, VU_SET_VRING_KICK, &kick, 8, NULL, 0), ==, 1);
+    }
+    front_disconnect(front);
+    wait_for_store(&worker);
+    g_assert_cmpuint(take_ended(front, seen), ==, 0);
+    g_assert_true(front_connect(front));
+    while (n < N_SLOW) {
+        guint16 id;
+
+        g_assert_cmpuint(worker_finish(front, 0, &id), ==, VIRTIO_BLK_S_OK);
+        g_assert_false(seen[id]);
+        seen[id] = TRUE;
+        n++;
+    }
+    front_free(front);
+    worker_stop(&worker);
+}
+
 /* The rest */
 
 static void
@@ -297,7 +381,7 @@ test_dirty_log(Worker *worker, gconstpointer data)
     enum { PAGE = 4096, LOG_BYTES = 0x30000 }; /* to the front's guest addresses and beyond */
     Front *front = worker_front(worker, &(const FrontOptions){.memory_bytes = 1U << 20});
     DriverRing *ring = &front->queues[0].ring;
-    gantry_autofd file = memfd_create("log", MFD_CLOEXEC);
+    gantry_autofd file = memfd_create("log", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     const VuLog log = {LOG_BYTES, 0};
     guint64 features = front->features | 1ULL << VHOST_F_LOG_ALL;
     guint8 *bits;
@@ -311,6 +395,8 @@ test_dirty_log(Worker *worker, gconstpointer data)
     };
 
     g_assert_cmpint(ftruncate(file, LOG_BYTES), ==, 0);
+    g_assert_cmpint(worker_ack(front->fd, VU_SET_LOG_BASE, &log, sizeof(log), &file, 1), ==, 1);
+    g_assert_cmpint(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), ==, 0);
     bits = mmap(NULL, LOG_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     g_assert_cmpint(worker_ack(front->fd, VU_SET_LOG_BASE, &log, sizeof(log), &file, 1), ==, 0);
     for (guint on = 0; on < 3; on++) { /* off, on, off again */
@@ -353,6 +439,8 @@ main(int argc, char **argv)
     ADD("resize", set_up, test_resize);
     ADD("dirty-log", set_up, test_dirty_log);
     g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);
+    g_test_add_data_func("/ioq/device/give-up/split", GINT_TO_POINTER(FALSE), test_give_up);
+    g_test_add_data_func("/ioq/device/give-up/packed", GINT_TO_POINTER(TRUE), test_give_up);
     for (guint i = 0; i < G_N_ELEMENTS(per_thread); i++) {
         g_autofree char *path = g_strdup_printf("/ioq/device/threads/%u", per_thread[i]);
 

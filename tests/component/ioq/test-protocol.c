@@ -439,6 +439,13 @@ test_inflight_refusals(Worker *worker, gconstpointer data)
     for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
         assert_refused(worker, VU_GET_INFLIGHT_FD, &wrong[i], sizeof(wrong[i]), NULL, 0);
     }
+    {
+        static const VuInflight unsealed = {.mmap_size = 4096, .num_queues = 1, .queue_size = 64};
+        gantry_autofd file = memfd_create("inflight", MFD_CLOEXEC);
+
+        g_assert_cmpint(ftruncate(file, 4096), ==, 0);
+        assert_refused(worker, VU_SET_INFLIGHT_FD, &unsealed, sizeof(unsealed), &file, 1);
+    }
 }
 
 static void

@@ -88,6 +88,7 @@ worker_start(Worker *worker, const WorkerOptions *options)
     disk->max_queues = WORKER_MAX_QUEUES;
     disk->queue_size = 128;
     disk->queues_per_thread = MAX(options->n_queues_per_thread, 1);
+    disk->drain_msec = options->drain_msec;
     if (options->delay_usec > 0) {
         disk->null_mib = 1;
         disk->delay_usec = options->delay_usec;

@@ -15,6 +15,7 @@
 typedef struct {
     guint n_queues_per_thread; /* 0: 1 */
     guint delay_usec;          /* > 0: a null store that takes its time */
+    guint drain_msec;          /* 0: 30 s */
 } WorkerOptions;
 
 typedef struct {

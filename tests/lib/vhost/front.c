@@ -111,8 +111,7 @@ negotiate(Front *front)
 {
     guint64 wanted = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES |
                      1ULL << VIRTIO_BLK_F_MQ | 1ULL << VIRTIO_BLK_F_FLUSH |
-                     1ULL << VIRTIO_BLK_F_DISCARD |
-                     1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
+                     1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
     guint64 protocol = 1ULL << VU_PROTOCOL_F_MQ | 1ULL << VU_PROTOCOL_F_REPLY_ACK |
                        1ULL << VU_PROTOCOL_F_CONFIG | 1ULL << VU_PROTOCOL_F_LOG_SHMFD |
                        1ULL << VU_PROTOCOL_F_RESET_DEVICE | 1ULL << VU_PROTOCOL_F_STATUS |
@@ -124,6 +123,7 @@ negotiate(Front *front)
     wanted |= front->options.event_idx ? 1ULL << VIRTIO_RING_F_EVENT_IDX : 0;
     wanted |= front->options.indirect ? 1ULL << VIRTIO_RING_F_INDIRECT_DESC : 0;
     protocol |= front->options.inflight ? 1ULL << VU_PROTOCOL_F_INFLIGHT_SHMFD : 0;
+    protocol |= front->options.leaves_inflight ? 1ULL << VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT : 0;
     if (!front_ask(front, VU_GET_FEATURES, NULL, 0, &answer, NULL)) {
         return FALSE;
     }
@@ -189,7 +189,7 @@ start_queue(Front *front, guint index)
     FrontQueue *queue = &front->queues[index];
     const VuVringState size = {index, front->options.queue_size};
     const VuVringState base = {index, driver_ring_base(&queue->ring)};
-    const VuVringState enable = {index, 1};
+    const VuVringState enable = {index, !front->options.disabled};
     const VuVringAddr address = {
         .index = index,
         .descriptor = (guint64)(gsize)queue->ring.desc,

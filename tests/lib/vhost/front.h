@@ -17,6 +17,8 @@ typedef struct {
     gboolean event_idx;
     gboolean indirect;
     gboolean inflight;
+    gboolean leaves_inflight; /* GET_VRING_BASE need not wait for it */
+    gboolean disabled;        /* queues are started, but not enabled */
 } FrontOptions;
 
 typedef struct {

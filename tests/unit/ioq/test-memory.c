@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,10 +17,20 @@
 static int
 file_of(gsize bytes)
 {
-    int fd = memfd_create("test-memory", MFD_CLOEXEC);
+    int fd = memfd_create("test-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(ftruncate(fd, (off_t)bytes), ==, 0);
+    return fd;
+}
+
+/* As a front end shares what is not guest memory. */
+static int
+sealed_file_of(gsize bytes)
+{
+    int fd = file_of(bytes);
+
+    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), ==, 0);
     return fd;
 }
 
@@ -294,7 +305,7 @@ test_log_marks(void)
         {64 * PAGE, PAGE, 0},
         {G_MAXUINT64 - PAGE, PAGE, 0},
     };
-    gantry_autofd fd = file_of(LOG_OFFSET + LOG_BYTES + 8);
+    gantry_autofd fd = sealed_file_of(LOG_OFFSET + LOG_BYTES + 8);
     guint8 *bytes = (guint8 *)map(fd, PAGE);
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -318,7 +329,7 @@ test_log_marks(void)
 static void
 test_log_keeps_bits(void)
 {
-    gantry_autofd fd = file_of(LOG_BYTES);
+    gantry_autofd fd = sealed_file_of(LOG_BYTES);
     guint8 *bytes = (guint8 *)map(fd, PAGE);
     g_autoptr(GError) error = NULL;
     IoqLog *log = ioq_log_new(fd, LOG_BYTES, 0, &error);
@@ -342,13 +353,21 @@ test_log_refusals(void)
         {LOG_BYTES, G_MAXUINT64 - LOG_BYTES + 1},
         {G_MAXINT64, G_MAXINT64},
     };
-    gantry_autofd fd = file_of(LOG_BYTES);
+    gantry_autofd fd = sealed_file_of(LOG_BYTES);
 
     for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
 
         g_assert_null(ioq_log_new(fd, wrong[i].mmap_size, wrong[i].mmap_offset, &error));
         g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID);
+    }
+    {
+        gantry_autofd open_fd = file_of(LOG_BYTES);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(ioq_log_new(open_fd, LOG_BYTES, 0, &error));
+        g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID);
+        g_assert_nonnull(strstr(error->message, "sealed"));
     }
 }
 
