@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gantry ioq: the disks that gantry-ioqd serves on this host.
+ * gantry ioq: the disks that gantry-ioqd serves on this host, and the threads of those that QEMU
+ * serves (cmd_ioq_apply.c).
  */
-#include "cli/cli.h"
+#include "cli/ioq.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,34 +12,47 @@
 #include "common/base/i18n.h"
 #include "common/base/text.h"
 #include "common/rpc/rpc.h"
+#include "gantry-config.h"
 
 #define NAME_COLUMNS   20
 #define RESTART_FACTOR 2 /* the daemon waits for the old worker, too */
 
-typedef struct {
-    char *socket;
-    guint64 timeout_msec;
-    gboolean json;
-} IoqOptions;
-
 const GantryOption cli_ioq_options[] = {
     {.name = "socket",
      .type = GANTRY_OPTION_STRING,
-     .offset = G_STRUCT_OFFSET(IoqOptions, socket),
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, socket),
      .fallback = GANTRY_RPC_RUN_DIR "/ioqd.sock",
      .metavar = "PATH",
      .summary = N_("Control socket of gantry-ioqd")},
+    {.name = "connect",
+     .short_name = 'c',
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, connect),
+     .fallback = "qemu:///system",
+     .metavar = "URI",
+     .summary = N_("libvirt to ask")},
+    {.name = "policy-dir",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, policy_dir),
+     .fallback = GANTRY_CONFDIR "/policy.d",
+     .metavar = "DIR",
+     .summary = N_("Folder of the policy files")},
+    {.name = "dry-run",
+     .short_name = 'n',
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, dry_run),
+     .summary = N_("Only show what 'apply' would change")},
     {.name = "timeout",
      .type = GANTRY_OPTION_DURATION,
-     .offset = G_STRUCT_OFFSET(IoqOptions, timeout_msec),
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, timeout_msec),
      .fallback = "10s",
      .min = 1,
      .max = 3600 * 1000,
      .metavar = "TIME",
-     .summary = N_("Give up on gantry-ioqd after TIME")},
+     .summary = N_("Give up on gantry-ioqd, or libvirt, after TIME")},
     {.name = "json",
      .type = GANTRY_OPTION_FLAG,
-     .offset = G_STRUCT_OFFSET(IoqOptions, json),
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, json),
      .summary = N_("Print JSON")},
     GANTRY_OPTION_END,
 };
@@ -47,11 +61,13 @@ static const char ioq_examples[] =
     N_("Commands:\n"
        "  status [DOMAIN]   each queue with its thread, requests, and latencies\n"
        "  restart DOMAIN    another worker process, as after an upgrade; no request is lost\n"
+       "  apply DOMAIN      libvirt's iothreads for disks that QEMU serves, as the settings say\n"
        "\n"
        "Examples:\n"
        "  gantry ioq status\n"
        "  gantry ioq status --json db1 | jq '.vms[].worker.disks[].queues[].in_flight'\n"
-       "  gantry ioq restart db1\n");
+       "  gantry ioq restart db1\n"
+       "  gantry ioq apply --dry-run db1\n");
 
 static gint64
 number(JsonObject *object, const char *name)
@@ -133,7 +149,7 @@ print_vm(JsonObject *vm)
 }
 
 static int
-status(const IoqOptions *options, const char *domain)
+status(const CliIoqOptions *options, const char *domain)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonNode) answer =
@@ -169,7 +185,7 @@ status(const IoqOptions *options, const char *domain)
 }
 
 static int
-restart(const IoqOptions *options, const char *domain)
+restart(const CliIoqOptions *options, const char *domain)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -188,7 +204,7 @@ restart(const IoqOptions *options, const char *domain)
 int
 cli_ioq(int argc, char **argv)
 {
-    IoqOptions options = {0};
+    CliIoqOptions options = {0};
     g_autoptr(GError) error = NULL;
     int result;
 
@@ -201,11 +217,14 @@ cli_ioq(int argc, char **argv)
         result = status(&options, argc > 2 ? argv[2] : NULL);
     } else if (argc == 3 && g_str_equal(argv[1], "restart")) {
         result = restart(&options, argv[2]);
+    } else if (argc == 3 && g_str_equal(argv[1], "apply")) {
+        result = cli_ioq_apply(&options, argv[2]);
     } else {
         if (argc > 1) {
             fprintf(stderr, "gantry ioq: '%s'?\n", argv[1]);
         }
-        fputs(_("gantry ioq: give a command: status [DOMAIN], or restart DOMAIN\n"), stderr);
+        fputs(_("gantry ioq: give a command: status [DOMAIN], restart DOMAIN, or apply DOMAIN\n"),
+              stderr);
         result = CLI_EXIT_USAGE;
     }
     gantry_options_clear(cli_ioq_options, &options);

@@ -112,9 +112,8 @@ read_domain(virDomainPtr handle, GError **error)
     return domain;
 }
 
-/* By id, uuid or name, in this order, as virsh does. */
-static virDomainPtr
-look_up(virConnectPtr virt, const char *name)
+virDomainPtr
+cli_domain_look_up(virConnectPtr virt, const char *name)
 {
     virDomainPtr handle = NULL;
     guint64 id;
@@ -136,7 +135,7 @@ read_domains(virConnectPtr virt, gpointer data, GError **error)
 
     if (request->names) {
         for (char **name = request->names; *name; name++) {
-            virDomainPtr handle = look_up(virt, *name);
+            virDomainPtr handle = cli_domain_look_up(virt, *name);
 
             if (!handle) {
                 gantry_virt_set_error(error, _("no domain '%s'"), *name);

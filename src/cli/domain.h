@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <libvirt/libvirt.h>
+
 #include "common/xml/settings.h"
 
 /**
@@ -41,6 +43,11 @@ typedef struct {
  */
 GPtrArray *cli_domains_from_libvirt(const char *uri, const char *const *names, guint timeout_msec,
                                     GError **error);
+
+/* By id, uuid or name, in this order, as virsh does. For a GantryVirtFunc. NULL with libvirt's
+ * error.
+ */
+virDomainPtr cli_domain_look_up(virConnectPtr virt, const char *name);
 
 /* The XML of one domain, parsed; errors about it name it "DOMAIN NAME". */
 GantryXml *cli_domain_parse(const CliDomain *domain, GError **error);

@@ -22,6 +22,7 @@
 #include "libvirt_hooks/daemons.h"
 #include "libvirt_hooks/refusal.h"
 #include "libvirt_hooks/rewrite.h"
+#include "ioq_tuning/ioq_ext.h"
 
 /* What is found out on the way; each part may be missing. */
 typedef struct {
@@ -146,6 +147,14 @@ read_online_cpus(const char *root, GError **error)
     return host ? gantry_host_online_cpus(host, error) : NULL;
 }
 
+/* Is there an iothread whose CPUs the settings may say? */
+static gboolean
+pins_iothreads(const HookRun *run, const HookState *state)
+{
+    return state->settings && run->operation->may_rewrite &&
+           gantry_settings_get(state->settings, ioq_extension.feature)->enabled;
+}
+
 static gboolean
 rewrite(const HookRun *run, HookState *state, GError **error)
 {
@@ -158,13 +167,16 @@ rewrite(const HookRun *run, HookState *state, GError **error)
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }
-    if (host && hook_host_config_has_cpus(host)) {
+    if ((host && hook_host_config_has_cpus(host)) || pins_iothreads(run, state)) {
         online = read_online_cpus(run->paths->root, error);
         if (!online) {
             return FALSE;
         }
     }
-    context = (HookRewriteContext){.host = host, .online = online};
+    context = (HookRewriteContext){.domain_name = run->domain_name,
+                                   .settings = state->settings,
+                                   .host = host,
+                                   .online = online};
     if (!hook_rewrite(run->operation, state->domain, &context, &state->rewritten,
                       &state->n_rewritten, error)) {
         return FALSE;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "common/xml/document.h"
+#include "common/xml/settings.h"
 #include "libvirt_hooks/host_config.h"
 #include "libvirt_hooks/operation.h"
 
 /* What a rewrite may know. */
 typedef struct {
-    const HookHostConfig *host; /* NULL: this host has no host.conf */
-    const GantryCpuset *online; /* this host's CPUs; NULL without host */
+    const char *domain_name;        /* for the log */
+    const GantrySettings *settings; /* NULL: they could not be read */
+    const HookHostConfig *host;     /* NULL: this host has no host.conf */
+    const GantryCpuset *online;     /* this host's CPUs; NULL where nobody wants to know */
 } HookRewriteContext;
 
 /* The changes that rewrites want. */
@@ -20,7 +22,7 @@ typedef struct {
 /**
  * HookRewrite: a change that the hook makes to the XML of a domain that comes from another host or
  * from a save image, and that must be made before it starts from a definition. Features add theirs
- * to hook_rewrites[].
+ * to hook_rewrites[]; each works on what the ones before it have made.
  */
 typedef struct {
     const char *name;
@@ -49,8 +51,12 @@ gboolean hook_rewrite(const HookOperation *operation, GantryXml *domain,
 void hook_changes_add(HookChanges *changes, const xmlNode *element, const char *where,
                       const char *name, const char *from, const char *to);
 
-/* The two of this folder. */
+/* Those of this folder. */
 gboolean hook_rewrite_cpus(GantryXml *domain, const HookRewriteContext *context,
                            HookChanges *changes, GError **error);
 gboolean hook_rewrite_paths(GantryXml *domain, const HookRewriteContext *context,
                             HookChanges *changes, GError **error);
+/* The feature ioq's. What it cannot do keeps no domain from running, unless its settings say
+ * required='yes'. */
+gboolean hook_rewrite_iothreads(GantryXml *domain, const HookRewriteContext *context,
+                                HookChanges *changes, GError **error);

@@ -70,6 +70,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(GantryXmlEdit, gantry_xml_edit_free)
 void gantry_xml_edit_set_attribute(GantryXmlEdit *edit, const xmlNode *element, const char *name,
                                    const char *value);
 
+/* Takes the attribute away, with the white space before it; nothing happens where it is absent. */
+void gantry_xml_edit_remove_attribute(GantryXmlEdit *edit, const xmlNode *element,
+                                      const char *name);
+
 /* Replaces the whole element, tags included, by @fragment ("" removes it). */
 void gantry_xml_edit_replace(GantryXmlEdit *edit, const xmlNode *element, const char *fragment);
 

@@ -24,7 +24,7 @@ struct GantryXmlEdit {
 };
 
 static gboolean find_value(const char *text, const GantryXmlSpan *span, const char *name,
-                           gsize *ret_start, gsize *ret_length);
+                           gsize *ret_attribute, gsize *ret_start, gsize *ret_length);
 
 static void
 change_clear(gpointer data)
@@ -68,9 +68,9 @@ gantry_xml_edit_set_attribute(GantryXmlEdit *edit, const xmlNode *element, const
 {
     const GantryXmlSpan *span = gantry_xml_span(edit->xml, element);
     g_autofree char *escaped = gantry_xml_escape(value);
-    gsize start, length;
+    gsize attribute, start, length;
 
-    if (find_value(edit->xml->text, span, name, &start, &length)) {
+    if (find_value(edit->xml->text, span, name, &attribute, &start, &length)) {
         add_change(edit, start, length, TRUE, g_steal_pointer(&escaped));
         return;
     }
@@ -79,6 +79,20 @@ gantry_xml_edit_set_attribute(GantryXmlEdit *edit, const xmlNode *element, const
         start--;
     }
     add_change(edit, start, 0, FALSE, g_strdup_printf(" %s='%s'", name, escaped));
+}
+
+void
+gantry_xml_edit_remove_attribute(GantryXmlEdit *edit, const xmlNode *element, const char *name)
+{
+    const GantryXmlSpan *span = gantry_xml_span(edit->xml, element);
+    gsize attribute, start, length;
+
+    if (find_value(edit->xml->text, span, name, &attribute, &start, &length)) {
+        while (g_ascii_isspace(edit->xml->text[attribute - 1])) {
+            attribute--;
+        }
+        add_change(edit, attribute, start + length + 1 - attribute, TRUE, g_strdup(""));
+    }
 }
 
 void
@@ -188,11 +202,11 @@ gantry_xml_edit_apply(GantryXmlEdit *edit, gsize *ret_length, GError **error)
     return g_string_free(g_steal_pointer(&result), FALSE);
 }
 
-/* Where the value of an attribute without prefix stands, without its quotes. The tag is
+/* Where an attribute without prefix stands, and its value, without its quotes. The tag is
  * well-formed: it has been parsed. */
 static gboolean
-find_value(const char *text, const GantryXmlSpan *span, const char *name, gsize *ret_start,
-           gsize *ret_length)
+find_value(const char *text, const GantryXmlSpan *span, const char *name, gsize *ret_attribute,
+           gsize *ret_start, gsize *ret_length)
 {
     gsize at = span->start + 1;
 
@@ -223,6 +237,7 @@ find_value(const char *text, const GantryXmlSpan *span, const char *name, gsize 
             at++;
         }
         if (name_length == strlen(name) && memcmp(text + name_start, name, name_length) == 0) {
+            *ret_attribute = name_start;
             *ret_start = value_start;
             *ret_length = at - value_start;
             return TRUE;

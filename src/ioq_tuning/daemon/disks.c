@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 #include "common/xml/extension.h"
+#include "ioq_tuning/apply/target.h"
 #include "ioq_tuning/ioq_ext.h"
 
 static const struct {
@@ -37,29 +38,11 @@ refuse(GError **error, const char *target, const char *why)
     return FALSE;
 }
 
-/* The domain's <disk> with this target; NULL if it has none. */
-static const xmlNode *
-find_disk(GantryXml *domain, const char *target)
-{
-    const xmlNode *devices = gantry_xml_path(domain, "devices");
-
-    for (const xmlNode *disk = devices ? gantry_xml_next_child(devices, NULL, NULL, "disk") : NULL;
-         disk; disk = gantry_xml_next_child(devices, disk, NULL, "disk")) {
-        const xmlNode *node = gantry_xml_next_child(disk, NULL, NULL, "target");
-        g_autofree char *dev = node ? gantry_xml_attribute(node, "dev") : NULL;
-
-        if (g_strcmp0(dev, target) == 0) {
-            return disk;
-        }
-    }
-    return NULL;
-}
-
 /* What of the disk is in the domain's own XML. */
 static gboolean
 read_domain_disk(GantryXml *domain, IoqDisk *disk, GError **error)
 {
-    const xmlNode *node = find_disk(domain, disk->target);
+    const xmlNode *node = ioq_domain_disk(domain, disk->target);
     const xmlNode *source;
     g_autofree char *type = NULL;
 
@@ -85,14 +68,11 @@ read_device(const GantryElement *tuning, const GantryElement *device, GantryXml 
             GError **error)
 {
     IoqDisk *disk = g_new0(IoqDisk, 1);
-    guint64 k = gantry_element_has(device, "queues-per-thread")
-                    ? gantry_element_uint(device, "queues-per-thread")
-                    : gantry_element_uint(tuning, "queues-per-thread");
 
     disk->target = g_strdup(gantry_element_string(device, "target"));
     disk->source = g_strdup(gantry_element_string(device, "source"));
     disk->cpus = g_strdup(gantry_element_string(device, "cpuset"));
-    disk->queues_per_thread = k == 0 ? 1 : (guint)k;
+    disk->queues_per_thread = ioq_queues_per_thread(tuning, device);
     if (!g_str_equal(gantry_element_string(device, "format"), "raw")) {
         refuse(error, disk->target, _("only format='raw' is served in this release"));
         ioq_disk_free(disk);

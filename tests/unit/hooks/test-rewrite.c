@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include "common/base/error.h"
+#include "extensions/extensions.h"
 #include "libvirt_hooks/rewrite.h"
 
-/* Runs @operation's rewrites with a host.conf over a domain. FALSE as hook_rewrite(). */
+/* Runs @operation's rewrites with a host.conf over a domain, by its own settings. FALSE as
+ * hook_rewrite(). */
 static gboolean
 run(const char *operation, const char *conf, const char *text, char **ret_text, GError **error)
 {
@@ -14,6 +16,8 @@ run(const char *operation, const char *conf, const char *text, char **ret_text, 
     g_autoptr(HookHostConfig) host = NULL;
     g_autoptr(GantryCpuset) online = gantry_cpuset_parse("0-31", NULL);
     g_autoptr(GantryXml) domain = gantry_xml_parse(text, strlen(text), "test", &local);
+    g_autoptr(GantrySettings) settings =
+        domain ? gantry_settings_resolve(gantry_extensions, domain, NULL, &local) : NULL;
     HookRewriteContext context;
     gsize length;
     int fd;
@@ -25,7 +29,8 @@ run(const char *operation, const char *conf, const char *text, char **ret_text, 
     host = hook_host_config_load(path, &local);
     unlink(path);
     g_assert_no_error(local);
-    context = (HookRewriteContext){.host = host, .online = online};
+    context = (HookRewriteContext){
+        .domain_name = "d", .settings = settings, .host = host, .online = online};
     return hook_rewrite(hook_operation_find(operation, "begin"), domain, &context, ret_text,
                         &length, error);
 }
@@ -157,6 +162,94 @@ test_refused(void)
     g_assert_null(text);
 }
 
+#define IOQ(attributes, device, driver) \
+    "<domain><metadata><t:tuning xmlns:t='urn:gantry:ioq:1'" attributes \
+    "><t:device target='vda'" device "/></t:tuning></metadata><devices><disk type='file'>" driver \
+    "<target dev='vda' bus='virtio'/></disk></devices>"
+
+/* Settings become iothreads on the way in, with the CPUs that host.conf has for those of elsewhere,
+ * and then fit: prepare does not mind them. */
+static void
+test_iothreads(void)
+{
+    static const char before[] =
+        IOQ("", " queues-per-thread='2' cpuset='0-3'", "<driver queues='2'/>") "</domain>";
+    static const char after[] =
+        IOQ("", " queues-per-thread='2' cpuset='0-3'",
+            "<driver queues='2' iothread='1'/>") "<iothreads>1</iothreads><iothreadids><iothread "
+                                                 "id='1'/></iothreadids><cputune>"
+                                                 "<iothreadpin iothread='1' "
+                                                 "cpuset='16-19'/></cputune></domain>";
+    static const char *const arrivals[] = {"migrate", "restore"};
+    g_autoptr(GError) error = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(arrivals); i++) {
+        g_autofree char *text = NULL;
+        g_autofree char *again = NULL;
+
+        g_assert_true(run(arrivals[i], conf, before, &text, &error));
+        g_assert_no_error(error);
+        g_assert_cmpstr(text, ==, after);
+        g_assert_true(run(arrivals[i], conf, after, &again, &error));
+        g_assert_null(again);
+        g_assert_true(run("prepare", conf, after, &again, &error));
+        g_assert_no_error(error);
+    }
+}
+
+/* What a pin says already is mapped as all pins are, and then is what the settings want. */
+static void
+test_iothreads_after_cpus(void)
+{
+    static const char before[] =
+        IOQ("", " cpuset='1'",
+            "<driver iothread='1' queues='1'/>") "<iothreads>1</iothreads><cputune><iothreadpin "
+                                                 "iothread='1' cpuset='1'/></cputune></domain>";
+    g_autofree char *text = NULL;
+    g_autofree char *wanted = NULL;
+    g_auto(GStrv) parts = g_strsplit(before, "iothread='1' cpuset='1'", 2);
+    g_autoptr(GError) error = NULL;
+
+    wanted = g_strjoinv("iothread='1' cpuset='17'", parts);
+    g_assert_true(run("migrate", conf, before, &text, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(text, ==, wanted);
+}
+
+/* A start is not rewritten, and a definition without iothreads starts. A guest that runs keeps the
+ * queues it has. */
+static void
+test_iothreads_not_everywhere(void)
+{
+    static const char defined[] = IOQ("", "", "<driver queues='2'/>") "</domain>";
+    static const char unsaid[] = IOQ("", "", "<driver/>") "</domain>";
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(run("prepare", "", defined, &text, &error));
+    g_assert_null(text);
+    g_assert_true(run("migrate", "", unsaid, &text, &error));
+    g_assert_null(text);
+}
+
+/* What cannot be done keeps a domain from running only if it says so. */
+static void
+test_iothreads_required(void)
+{
+    static const char optional[] = IOQ("", " cpuset='99'", "<driver queues='2'/>") "</domain>";
+    static const char required[] =
+        IOQ(" required='yes'", " cpuset='99'", "<driver queues='2'/>") "</domain>";
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(run("migrate", "", optional, &text, &error));
+    g_assert_null(text);
+    g_assert_false(run("migrate", "", required, &text, &error));
+    g_assert_nonnull(error);
+    g_assert_nonnull(strstr(error->message, "99"));
+    g_assert_null(text);
+}
+
 /* Each rewrite is for operations that there are, and that may rewrite or must fit. */
 static void
 test_table(void)
@@ -180,6 +273,10 @@ main(int argc, char **argv)
     g_test_add_func("/hook/rewrite/must-fit", test_must_fit);
     g_test_add_func("/hook/rewrite/nothing-to-do", test_nothing_to_do);
     g_test_add_func("/hook/rewrite/refused", test_refused);
+    g_test_add_func("/hook/rewrite/iothreads", test_iothreads);
+    g_test_add_func("/hook/rewrite/iothreads/after-cpus", test_iothreads_after_cpus);
+    g_test_add_func("/hook/rewrite/iothreads/not-everywhere", test_iothreads_not_everywhere);
+    g_test_add_func("/hook/rewrite/iothreads/required", test_iothreads_required);
     g_test_add_func("/hook/rewrite/table", test_table);
     return g_test_run();
 }

@@ -242,6 +242,27 @@ test_neighbours(void)
     g_assert_cmpstr(text, ==, "<d><a n='1'>in</a><B/><last/><really/></d>");
 }
 
+/* With the white space before it, and beside edits of the same tag. */
+static void
+test_remove_attribute(void)
+{
+    g_autoptr(GantryXml) xml = parse("<d><a one='1'\n  two = \"2\" x:two='3' xmlns:x='x'/>"
+                                     "<b n='1'>t</b><c n='1' /></d>");
+    g_autoptr(GantryXmlEdit) edit = gantry_xml_edit_new(xml);
+    g_autofree char *text = NULL;
+
+    gantry_xml_edit_remove_attribute(edit, gantry_xml_path(xml, "a"), "two");
+    gantry_xml_edit_remove_attribute(edit, gantry_xml_path(xml, "a"), "none");
+    gantry_xml_edit_set_attribute(edit, gantry_xml_path(xml, "b"), "m", "2");
+    gantry_xml_edit_append(edit, gantry_xml_path(xml, "b"), "u");
+    gantry_xml_edit_remove_attribute(edit, gantry_xml_path(xml, "b"), "n");
+    gantry_xml_edit_append(edit, gantry_xml_path(xml, "c"), "u");
+    gantry_xml_edit_remove_attribute(edit, gantry_xml_path(xml, "c"), "n");
+    g_assert_cmpuint(gantry_xml_edit_count(edit), ==, 6);
+    text = apply(edit);
+    g_assert_cmpstr(text, ==, "<d><a one='1' x:two='3' xmlns:x='x'/><b m='2'>tu</b><c >u</c></d>");
+}
+
 static void
 test_nothing(void)
 {
@@ -326,6 +347,7 @@ main(int argc, char **argv)
     g_test_add_func("/xml/edit/together", test_together);
     g_test_add_func("/xml/edit/exact", test_exact);
     g_test_add_func("/xml/edit/neighbours", test_neighbours);
+    g_test_add_func("/xml/edit/remove-attribute", test_remove_attribute);
     g_test_add_func("/xml/edit/nothing", test_nothing);
     g_test_add_func("/xml/edit/overlap", test_overlap);
     g_test_add_func("/xml/edit/broken-result", test_broken_result);

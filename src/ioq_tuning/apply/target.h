@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "common/xml/spec.h"
+
+/* The domain's <disk> with this <target dev>; NULL if it has none. */
+const xmlNode *ioq_domain_disk(GantryXml *domain, const char *target);
+
+/* How many queues a thread of @device (nullable: one that <tuning> does not name) serves. */
+guint ioq_queues_per_thread(const GantryElement *tuning, const GantryElement *device);
+
+/* A virtio device whose queues are to be served by iothreads of its own. */
+typedef struct {
+    char *name;            /* for messages: "disk 'vda'", "disk 'sda' (scsi controller 0)" */
+    const xmlNode *device; /* that has the queues: a <disk>, or a virtio-scsi <controller> */
+    const xmlNode *driver; /* NULL: it has none */
+    guint queues_per_thread;
+    char *cpus; /* NULL: not said */
+    guint n_queues;
+    gboolean says_queues; /* its XML says how many queues it has */
+} IoqTarget;
+
+void ioq_target_free(gpointer target);
+
+/**
+ * ioq_targets_read:
+ *
+ * Finds the devices that <tuning> is about and that QEMU itself serves: those of <device>s without
+ * a source, and, where <tuning> has queues-per-thread, all virtio disks and virtio-scsi controllers
+ * that no <device> names.
+ *
+ * Returns: (transfer full) (element-type IoqTarget): NULL with GANTRY_ERROR_NOT_FOUND (there is no
+ * such disk), _REFUSED (it cannot have iothreads), _CONFLICT (two <device>s want different things
+ * of one controller), or _INVALID, in a sentence for the operator.
+ */
+GPtrArray *ioq_targets_read(GantryXml *domain, const GantryElement *tuning, GError **error);
