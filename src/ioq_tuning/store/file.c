@@ -43,6 +43,8 @@ typedef struct {
     guint32 offset_align;
 } FileStore;
 
+static const guint8 zeroes[64 * 1024]; /* for file systems that cannot make a range zero */
+
 static void start(FileStore *file, IoqIo *io);
 
 /* Takes @bytes off the front of what is left to do; the caller's pieces stay as they are. */
@@ -82,26 +84,39 @@ fill_with_zeroes(IoqIo *io)
     }
 }
 
-static gboolean
-changes_allocation(const IoqIo *io)
+/* What is neither read, write nor flush is made of system calls that not all file systems have. */
+static void
+allocation_done(IoqIo *io, int result)
 {
-    return io->kind == IOQ_IO_DISCARD || io->kind == IOQ_IO_WRITE_ZEROES;
+    FileStore *file = (FileStore *)io->store;
+
+    if (result == -EOPNOTSUPP && io->kind == IOQ_IO_DISCARD) {
+        result = 0; /* it is a hint */
+    }
+    if (result == -EOPNOTSUPP && io->stage == IOQ_STAGE_ASKED) {
+        io->stage = IOQ_STAGE_ZEROING;
+        start(file, io);
+    } else if (result > 0 && io->transferred + (guint64)result < io->length) {
+        io->transferred += (guint64)result;
+        start(file, io);
+    } else if (result >= 0 && io->durable && io->stage != IOQ_STAGE_SYNCING) {
+        io->stage = IOQ_STAGE_SYNCING;
+        start(file, io);
+    } else {
+        finish(io, MIN(result, 0));
+    }
 }
 
 static void
 operation_done(IoqEvent *event, int result, guint cqe_flags)
 {
     IoqIo *io = (IoqIo *)(gpointer)((char *)event - G_STRUCT_OFFSET(IoqIo, event));
-    gboolean moves_data = io->kind == IOQ_IO_READ || io->kind == IOQ_IO_WRITE;
 
     if (result == -EAGAIN || result == -EINTR) {
         start((FileStore *)io->store, io);
-        return;
-    }
-    if (result == 0 && changes_allocation(io) && io->durable && !io->syncing) {
-        io->syncing = TRUE;
-        start((FileStore *)io->store, io);
-    } else if (result < 0 || !moves_data) {
+    } else if (io->kind == IOQ_IO_DISCARD || io->kind == IOQ_IO_WRITE_ZEROES) {
+        allocation_done(io, result);
+    } else if (result < 0 || io->kind == IOQ_IO_FLUSH) {
         finish(io, MIN(result, 0));
     } else if (io->transferred + (guint64)result >= io->length) {
         finish(io, 0);
@@ -138,7 +153,13 @@ start(FileStore *file, IoqIo *io)
     guint64 offset = io->offset + io->transferred;
     int fd;
 
-    switch (io->syncing ? IOQ_IO_FLUSH : io->kind) {
+    if (io->stage == IOQ_STAGE_ZEROING) {
+        io_uring_prep_write(sqe, file->buffered_fd, zeroes,
+                            (guint)MIN(io->length - io->transferred, sizeof(zeroes)), offset);
+        ioq_loop_set_event(sqe, &io->event);
+        return;
+    }
+    switch (io->stage == IOQ_STAGE_SYNCING ? IOQ_IO_FLUSH : io->kind) {
     case IOQ_IO_READ:
         fd = fits_direct(file, io) ? file->direct_fd : file->buffered_fd;
         if (io->n_iov == 1) {
@@ -179,7 +200,7 @@ file_submit(IoqStore *store, IoqLoop *loop, IoqIo *io)
     io->store = store;
     io->loop = loop;
     io->transferred = 0;
-    io->syncing = FALSE;
+    io->stage = IOQ_STAGE_ASKED;
     io->event.done = operation_done;
     start((FileStore *)store, io);
 }

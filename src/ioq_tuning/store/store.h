@@ -35,7 +35,7 @@ struct IoqIo {
     IoqStore *store;
     IoqLoop *loop;
     guint64 transferred;
-    gboolean syncing;   /* the change is made, and is on its way to the medium */
+    enum { IOQ_STAGE_ASKED, IOQ_STAGE_ZEROING, IOQ_STAGE_SYNCING } stage;
     struct iovec *rest; /* a copy, for what was done in part */
     struct __kernel_timespec delay;
     guint64 chunk;  /* bytes that are on their way, of what is left */

@@ -7,7 +7,8 @@
  * the first disk, so that a test sees from outside whether, and how smoothly, the guest goes on.
  * The timer is absolute: after a pause the missed ticks are not made up, so the gap in host time
  * between two lines is the pause. Commands come on the second serial port, a line each: "burn
- * PERCENT", "dirty MIB_PER_SEC", "off". Kernel command line: lab.burn=, lab.dirty=, lab.verify=.
+ * PERCENT", "dirty MIB_PER_SEC", "disk NAME" (answered by "D NAME BYTES", -1 where there is none),
+ * "off". Kernel command line: lab.burn=, lab.dirty=, lab.verify=.
  *
  * With lab.verify=N, N threads write and read back blocks of /dev/vdb, each in a part of its own,
  * and once a second "V LEAST BAD ERRORS" is written: the rounds of the thread that has made the
@@ -231,14 +232,33 @@ read_command_line(void)
 }
 
 static void
+tell_size(const char *disk)
+{
+    char path[64];
+    int fd;
+    long long bytes = -1;
+
+    snprintf(path, sizeof(path), "/dev/%s", disk);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        bytes = lseek(fd, 0, SEEK_END);
+        close(fd);
+    }
+    dprintf(serial, "D %s %lld\n", disk, bytes);
+}
+
+static void
 obey(const char *line)
 {
+    char disk[32];
     int value;
 
     if (sscanf(line, "burn %d", &value) == 1 && value >= 0 && value <= 100) {
         burn_percent = value;
     } else if (sscanf(line, "dirty %d", &value) == 1 && value >= 0) {
         dirty_mib_per_sec = value;
+    } else if (sscanf(line, "disk %31s", disk) == 1) {
+        tell_size(disk);
     } else if (strcmp(line, "off") == 0) {
         reboot(RB_POWER_OFF);
     } else {

@@ -10,7 +10,7 @@ guest_command() {
     local what=$1
     shift
     case $what in
-    xml | start | wait | count | burn | dirty | host | report | log | verified) "guest_$what" "$@" ;;
+    xml | start | wait | count | burn | dirty | disk | host | report | log | verified) "guest_$what" "$@" ;;
     *) die "guest: no command '$what'; see --help" ;;
     esac
 }
@@ -145,6 +145,13 @@ guest_verified() { tail -n 400 "$(guest_log "${1:?guest verified takes a name}")
 
 guest_burn() { guest_tell "${1:?guest burn takes a name}" "burn ${2:?guest burn takes a percentage}"; }
 guest_dirty() { guest_tell "${1:?guest dirty takes a name}" "dirty ${2:?guest dirty takes MiB a second}"; }
+
+# Bytes of a disk as the guest sees it; -1: it has none of that name.
+guest_disk() {
+    local name=${1:?guest disk takes a name} disk=${2:?guest disk takes a disk, as vdb}
+    guest_tell "$name" "disk $disk"
+    awk -v disk="$disk" '$1 == "D" && $2 == disk {last = $3} END {sub(/\r/, "", last); print last}' "$(guest_log "$name")"
+}
 
 # Whether the guest has gone on as if nothing had happened.
 guest_report() {

@@ -12,7 +12,7 @@ BACKPORTS=""
 # Installed in the hosts' root, with all that they depend on.
 ROOT_PACKAGES=(
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-log qemu-system-x86 qemu-utils
-    lxcfs libjson-glib-1.0-0
+    lxcfs libjson-glib-1.0-0 libnbd0
     base-files base-passwd bash coreutils dash findutils gawk grep hostname iproute2 iptables libc-bin mount netcat-openbsd nftables
     procps sed strace util-linux python3-minimal libpython3-stdlib
 )

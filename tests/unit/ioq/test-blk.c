@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Requests as a driver lays them out, on a small file and on the null store. */
+#include <sys/mman.h>
+#include <linux/falloc.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
@@ -361,6 +363,35 @@ test_write_zeroes(Disk *disk, gconstpointer data)
     assert_file(disk, (SECTORS - 1) * SECTOR, 0, SECTOR);
 }
 
+/* A file system that cannot make a range zero (tmpfs) has zeroes written, in parts. */
+static void
+test_written_zeroes(gconstpointer data)
+{
+    enum { N = 1000, FIRST = 3, LENGTH = N - 7 };
+    Disk disk = {0};
+    int fd = memfd_create("image", MFD_CLOEXEC);
+    g_autofree char *bytes = g_malloc(N * SECTOR);
+    g_autoptr(GError) error = NULL;
+
+    memset(bytes, 'x', N * SECTOR);
+    g_assert_cmpint(write(fd, bytes, N * SECTOR), ==, N * SECTOR);
+    g_assert_cmpint(fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, SECTOR), ==, -1);
+    disk_open(&disk, ioq_store_file_new(dup(fd), -1, FALSE, &error));
+    g_assert_no_error(error);
+    disk.blk.write_back = data != NULL;
+    g_assert_cmpuint(unmap(&disk, VIRTIO_BLK_T_WRITE_ZEROES, FIRST, LENGTH, 0), ==,
+                     VIRTIO_BLK_S_OK);
+    g_assert_cmpint(pread(fd, bytes, N * SECTOR, 0), ==, N * SECTOR);
+    for (gsize i = 0; i < N * SECTOR; i++) {
+        gboolean inside = i / SECTOR >= FIRST && i / SECTOR < FIRST + LENGTH;
+
+        g_assert_cmpint(bytes[i], ==, inside ? 0 : 'x');
+    }
+    ioq_store_free(disk.blk.store);
+    ioq_loop_free(disk.loop);
+    close(fd);
+}
+
 static void
 test_discard(Disk *disk, gconstpointer data)
 {
@@ -595,6 +626,8 @@ main(int argc, char **argv)
     ADD("read-only", set_up_read_only, test_read_only);
     ADD("write-through", set_up_witness, test_write_through);
     ADD("store-errors", set_up_witness, test_store_errors);
+    g_test_add_data_func("/ioq/blk/written-zeroes/durable", NULL, test_written_zeroes);
+    g_test_add_data_func("/ioq/blk/written-zeroes/fast", "", test_written_zeroes);
     ADD("durable-file", set_up, test_durable_file);
     ADD("short-file", set_up, test_short_file);
     ADD("refresh", set_up, test_refresh);
