@@ -276,7 +276,7 @@ test_give_up(gconstpointer data)
     while (count_in_flight(&worker) == 0) {
         /* they come */
     }
-    front_stop_queue(front, 0);
+    g_assert_true(front_stop_queue(front, 0, NULL, NULL));
     n = take_ended(front, seen);
     g_assert_cmpuint(n, <, N_SLOW);
     /* Not started again with the old requests in the store. */
@@ -288,7 +288,7 @@ test_give_up(gconstpointer data)
     front_disconnect(front);
     wait_for_store(&worker);
     g_assert_cmpuint(take_ended(front, seen), ==, 0);
-    g_assert_true(front_connect(front));
+    g_assert_true(front_connect(front, NULL));
     while (n < N_SLOW) {
         guint16 id;
 

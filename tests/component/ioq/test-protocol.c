@@ -301,7 +301,7 @@ test_kick_too_early(Worker *worker, gconstpointer data)
     for (guint without = 0; without < 4; without++) {
         gantry_autofd fd = worker_negotiate(worker);
         const FrontOptions options = {.n_queues = 1, .queue_size = WORKER_QUEUE_SIZE};
-        Front *front = front_new(&options);
+        Front *front = front_new(&options, NULL);
         DriverRing *ring = &front->queues[0].ring;
         const VuMemoryTable table = {
             .n_regions = 1,
@@ -389,9 +389,9 @@ test_stop_and_start(Worker *worker, gconstpointer data)
                 worker_do(front, 0, VIRTIO_BLK_T_IN, k, 512, DATA);
                 g_assert_cmpint(front->buffers[DATA], ==, 'a' + (int)k % 26);
             }
-            base = front_stop_queue(front, 0);
+            g_assert_true(front_stop_queue(front, 0, &base, NULL));
             g_assert_cmphex(base, ==, driver_ring_base(&front->queues[0].ring));
-            g_assert_true(front_connect(front));
+            g_assert_true(front_connect(front, NULL));
         }
         front_free(front);
     }

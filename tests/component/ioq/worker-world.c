@@ -163,8 +163,8 @@ worker_front(const Worker *worker, const FrontOptions *options)
     all.n_queues = MAX(all.n_queues, 1);
     all.queue_size = MAX(all.queue_size, WORKER_QUEUE_SIZE);
     all.memory_bytes = MAX(all.memory_bytes, 1U << 20);
-    front = front_new(&all);
-    g_assert_true(front_connect(front));
+    front = front_new(&all, NULL);
+    g_assert_true(front_connect(front, NULL));
     return front;
 }
 

@@ -6,7 +6,7 @@
 
 #include "ioq_tuning/vhost_user/protocol.h"
 #include "ioq_tuning/worker/worker.h"
-#include "lib/vhost/front.h"
+#include "ioq_tuning/front/front.h"
 
 /*
  * One gantry-ioq-worker with one disk, and front ends for it. Its socket listens before it is

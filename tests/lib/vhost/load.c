@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/vhost/front.h"
+#include "ioq_tuning/front/front.h"
 
 #define BLOCK         4096
 #define SECTORS       (BLOCK / 512)
@@ -307,7 +307,7 @@ connect_again(Load *loads, gint64 *max_outage_nsec)
     gint64 gone = now_nsec();
     gint64 latest = 0;
 
-    while (!front_connect(front)) {
+    while (!front_connect(front, NULL)) {
         g_usleep(2000); /* between two looks whether it is back */
     }
     while (latest <= gone && !front_is_gone(front, 1)) {
@@ -386,9 +386,9 @@ main(int argc, char **argv)
     options = (FrontOptions){
         socket_path, (guint)n_queues, (guint)queue_size, load_bytes() * (gsize)n_queues,
         packed,      event_idx,       indirect,          inflight};
-    front = front_new(&options);
-    if (!front_connect(front)) {
-        fprintf(stderr, "vhost-load: cannot connect to %s\n", socket_path);
+    front = front_new(&options, &error);
+    if (!front || !front_connect(front, &error)) {
+        fprintf(stderr, "vhost-load: %s\n", error->message);
         return 2;
     }
     loads = g_new0(Load, n_queues);

@@ -5,7 +5,7 @@
 
 #include "ioq_tuning/virtqueue/inflight.h"
 #include "ioq_tuning/virtqueue/queue.h"
-#include "lib/vhost/driver-ring.h"
+#include "ioq_tuning/front/driver_ring.h"
 
 /*
  * Both ends of one queue in one process: a driver's ring in memory that is shared as a front end

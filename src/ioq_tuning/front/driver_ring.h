@@ -5,7 +5,7 @@
 #include <linux/virtio_ring.h>
 
 /*
- * The driver's side of a virtqueue, split or packed, for tests: what a guest does. Rings lie in
+ * The driver's side of a virtqueue, split or packed: what a guest does. Rings lie in
  * memory that the caller shares with the back end; buffers have an id below the ring's size, and
  * the caller knows which are in use.
  */
@@ -48,7 +48,7 @@ void driver_ring_add(DriverRing *ring, guint16 id, const DriverPiece *pieces, gu
 /* Whether the back end wants to be kicked for what was added since the last call. */
 gboolean driver_ring_wants_kick(DriverRing *ring);
 
-/* The next used buffer. FALSE: none. */
+/* The next used buffer; its id is whatever the back end wrote. FALSE: none. */
 gboolean driver_ring_take_used(DriverRing *ring, guint16 *ret_id, guint32 *ret_length);
 
 /* Asks for a notification of the next used buffer. Returns: FALSE where there is one already. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "ioq_tuning/front/driver_ring.h"
 #include "ioq_tuning/vhost_user/protocol.h"
-#include "lib/vhost/driver-ring.h"
 
 /*
- * A vhost-user-blk front end without a VM, for tests: guest memory, rings and the control socket,
- * with reconnection. Failures of the protocol end the program: tests see why on stderr.
+ * A vhost-user-blk front end without a VM, to measure and test a back end: guest memory, rings and
+ * the control socket, with reconnection. Not thread-safe, but that each queue may be used by a
+ * thread of its own.
  */
 typedef struct {
     const char *socket;
@@ -44,13 +45,14 @@ typedef struct {
 
 #define FRONT_GUEST_BASE G_GUINT64_CONSTANT(0x100000000)
 
-/* Makes memory and rings; connects not yet. */
-Front *front_new(const FrontOptions *options);
+/* Makes memory and rings; connects not yet. NULL with GANTRY_ERROR_SYSTEM. */
+Front *front_new(const FrontOptions *options, GError **error);
 void front_free(Front *front);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Front, front_free)
 
-/* Connects and negotiates, starts and enables all queues. FALSE: nobody listens, or the connection
- * ended meanwhile. */
-gboolean front_connect(Front *front);
+/* Connects and negotiates, starts and enables all queues. FALSE: nobody listens, the connection
+ * ended meanwhile, or the back end cannot do what is asked for. */
+gboolean front_connect(Front *front, GError **error);
 void front_disconnect(Front *front);
 
 /* Whether the back end has gone, within @timeout_msec. */
@@ -58,11 +60,13 @@ gboolean front_is_gone(Front *front, int timeout_msec);
 
 guint64 front_guest_address(const Front *front, gconstpointer pointer);
 
-/* One message, for tests of the protocol itself. The answer's descriptor, if any, is closed. */
+/* One message. @need_reply: FALSE with GANTRY_ERROR_REFUSED where the back end says no. */
 gboolean front_send(Front *front, guint32 request, gconstpointer payload, gsize length,
-                    const int *fds, guint n_fds, gboolean need_reply);
-gboolean front_ask(Front *front, guint32 request, gconstpointer payload, gsize length,
-                   VuPayload *answer, int *ret_fd);
+                    const int *fds, guint n_fds, gboolean need_reply, GError **error);
 
-/* Stops a queue as a guest's driver does. Returns: its base. */
-guint32 front_stop_queue(Front *front, guint index);
+/* One that has an answer. @ret_fd: (out) (optional): the answer's descriptor; else it is closed. */
+gboolean front_ask(Front *front, guint32 request, gconstpointer payload, gsize length,
+                   VuPayload *answer, int *ret_fd, GError **error);
+
+/* Stops a queue as a guest's driver does. @ret_base: (out) (optional): where it stands. */
+gboolean front_stop_queue(Front *front, guint index, guint32 *ret_base, GError **error);
