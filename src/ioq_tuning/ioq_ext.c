@@ -15,11 +15,16 @@ static const GantryField device_fields[] = {
      .summary = N_("The disk's <target dev>, as vda")},
     {.name = "source",
      .type = GANTRY_FIELD_PATH,
-     .summary = N_("File or block device, where the disk is served by Gantry's back end")},
+     .summary =
+         N_("Image that Gantry's back end serves: a file or block device; for 'nbd' a server's "
+            "unix socket")},
     {.name = "format",
      .type = GANTRY_FIELD_CHOICE,
      .choices = formats,
      .summary = N_("Format of 'source'")},
+    {.name = "export",
+     .type = GANTRY_FIELD_TEXT,
+     .summary = N_("Name of the NBD server's export; without it the server's default")},
     {.name = "queues-per-thread",
      .type = GANTRY_FIELD_UINT,
      .min = 1,
@@ -50,7 +55,7 @@ static const GantryField fields[] = {
 static const GantryElementSpec *const children[] = {&device, NULL};
 static const GantryElementSpec root = {.name = "tuning", .fields = fields, .children = children};
 
-/* One <device> a target, and a format only with a source. */
+/* One <device> a target, a format only with a source, and an export only of a server. */
 static gboolean
 validate(const GantryElement *element, const char *where, GError **error)
 {
@@ -65,6 +70,13 @@ validate(const GantryElement *element, const char *where, GError **error)
                         _("%1$s: target '%2$s': 'source' and 'format' go together: give both, or "
                           "none"),
                         where, gantry_element_string(child, "target"));
+            return FALSE;
+        }
+        if (gantry_element_has(child, "export") &&
+            g_strcmp0(gantry_element_string(child, "format"), "nbd") != 0) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                        _("%1$s: target '%2$s': 'export' is for format='nbd' only"), where,
+                        gantry_element_string(child, "target"));
             return FALSE;
         }
     }

@@ -14,10 +14,9 @@ static const struct {
     const char *name;
     gsize offset;
 } texts[] = {
-    {"target", G_STRUCT_OFFSET(IoqDisk, target)},
-    {"source", G_STRUCT_OFFSET(IoqDisk, source)},
-    {"socket", G_STRUCT_OFFSET(IoqDisk, socket)},
-    {"cpus", G_STRUCT_OFFSET(IoqDisk, cpus)},
+    {"target", G_STRUCT_OFFSET(IoqDisk, target)}, {"source", G_STRUCT_OFFSET(IoqDisk, source)},
+    {"format", G_STRUCT_OFFSET(IoqDisk, format)}, {"export", G_STRUCT_OFFSET(IoqDisk, export)},
+    {"socket", G_STRUCT_OFFSET(IoqDisk, socket)}, {"cpus", G_STRUCT_OFFSET(IoqDisk, cpus)},
 };
 
 void
@@ -36,6 +35,23 @@ refuse(GError **error, const char *target, const char *why)
 {
     g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED, _("disk '%1$s': %2$s"), target, why);
     return FALSE;
+}
+
+/* QEMU gives a disk as many as the VM has CPUs, where it is not told. */
+static guint
+read_queues(GantryXml *domain, const xmlNode *disk)
+{
+    const xmlNode *driver = gantry_xml_next_child(disk, NULL, NULL, "driver");
+    const xmlNode *vcpu = gantry_xml_path(domain, "vcpu");
+    g_autofree char *text = driver ? gantry_xml_attribute(driver, "queues") : NULL;
+    guint64 n = 0;
+
+    if (!text && vcpu) {
+        text = gantry_xml_content(vcpu);
+    }
+    return text && g_ascii_string_to_unsigned(text, 10, 1, IOQ_DISK_MAX_QUEUES, &n, NULL)
+               ? (guint)n
+               : IOQ_DISK_MAX_QUEUES;
 }
 
 /* What of the disk is in the domain's own XML. */
@@ -60,6 +76,7 @@ read_domain_disk(GantryXml *domain, IoqDisk *disk, GError **error)
         return refuse(error, disk->target, _("its <source> has no absolute path of a socket"));
     }
     disk->read_only = gantry_xml_next_child(node, NULL, NULL, "readonly") != NULL;
+    disk->n_queues = read_queues(domain, node);
     return TRUE;
 }
 
@@ -71,13 +88,10 @@ read_device(const GantryElement *tuning, const GantryElement *device, GantryXml 
 
     disk->target = g_strdup(gantry_element_string(device, "target"));
     disk->source = g_strdup(gantry_element_string(device, "source"));
+    disk->format = g_strdup(gantry_element_string(device, "format"));
+    disk->export = g_strdup(gantry_element_string(device, "export"));
     disk->cpus = g_strdup(gantry_element_string(device, "cpuset"));
     disk->queues_per_thread = ioq_queues_per_thread(tuning, device);
-    if (!g_str_equal(gantry_element_string(device, "format"), "raw")) {
-        refuse(error, disk->target, _("only format='raw' is served in this release"));
-        ioq_disk_free(disk);
-        return NULL;
-    }
     if (!read_domain_disk(domain, disk, error)) {
         ioq_disk_free(disk);
         return NULL;
@@ -154,6 +168,8 @@ ioq_disks_format(const GPtrArray *disks)
         json_builder_add_boolean_value(builder, disk->read_only);
         json_builder_set_member_name(builder, "queues_per_thread");
         json_builder_add_int_value(builder, disk->queues_per_thread);
+        json_builder_set_member_name(builder, "n_queues");
+        json_builder_add_int_value(builder, disk->n_queues);
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
@@ -185,13 +201,16 @@ ioq_disks_parse(const char *text, GError **error)
             G_STRUCT_MEMBER(char *, disk, texts[k].offset) =
                 g_strdup(json_object_get_string_member_with_default(object, texts[k].name, NULL));
         }
-        if (!disk->target || !disk->source || !disk->socket) {
+        if (!disk->target || !disk->source || !disk->format || !disk->socket) {
             g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID, _("disk %u is not complete"), i);
             return NULL;
         }
         disk->read_only = json_object_get_boolean_member_with_default(object, "read_only", FALSE);
         disk->queues_per_thread = (guint)CLAMP(
             json_object_get_int_member_with_default(object, "queues_per_thread", 1), 1, 256);
+        disk->n_queues = (guint)CLAMP(
+            json_object_get_int_member_with_default(object, "n_queues", IOQ_DISK_MAX_QUEUES), 1,
+            IOQ_DISK_MAX_QUEUES);
     }
     return g_steal_pointer(&disks);
 }

@@ -3,14 +3,19 @@
 
 #include <glib.h>
 
+#define IOQ_DISK_MAX_QUEUES 64U
+
 /* One disk that a VM's settings let Gantry serve. */
 typedef struct {
     char *target; /* "vda" */
-    char *source; /* image */
+    char *source; /* image, or an NBD server's socket */
+    char *format; /* "raw", "qcow2", "nbd" */
+    char *export; /* of the NBD server; NULL: its default */
     char *socket; /* that QEMU connects to */
     char *cpus;   /* NULL: all */
     gboolean read_only;
     guint queues_per_thread;
+    guint n_queues; /* that QEMU has at most */
 } IoqDisk;
 
 void ioq_disk_free(gpointer disk);

@@ -26,6 +26,7 @@ typedef struct {
     char *socket;
     char *run_dir;
     char *worker;
+    char *qemu_nbd;
     char *worker_user;
     char *qemu_user;
     char *group;
@@ -52,6 +53,12 @@ static const GantryOption daemon_options[] = {
      .fallback = GANTRY_LIBEXECDIR "/gantry-ioq-worker",
      .metavar = "PROGRAM",
      .summary = N_("Program that serves a VM's disks")},
+    {.name = "qemu-nbd",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(DaemonOptions, qemu_nbd),
+     .fallback = "/usr/bin/qemu-nbd",
+     .metavar = "PROGRAM",
+     .summary = N_("QEMU's NBD server, for images in a format")},
     {.name = "worker-user",
      .type = GANTRY_OPTION_STRING,
      .offset = G_STRUCT_OFFSET(DaemonOptions, worker_user),
@@ -91,7 +98,8 @@ static const char daemon_examples[] =
 
 typedef struct {
     IoqVmOptions vm_options;
-    GHashTable *vms; /* uuid -> IoqVm */
+    GHashTable *vms;      /* uuid -> IoqVm */
+    GHashTable *incoming; /* set of uuids: VMs that another host is about to send */
 } Daemon;
 
 /* Requests */
@@ -165,11 +173,13 @@ on_prepare(GantryRpcRequest *request, gpointer data)
     HookParams params = {0};
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) disks = NULL;
+    gboolean incoming;
     IoqVm *vm;
 
     if (!read_params(request, &params)) {
         return;
     }
+    incoming = g_hash_table_remove(daemon->incoming, params.uuid);
     if (params.settings) {
         disks = ioq_disks_read(params.settings, params.xml, &error);
         if (!disks) {
@@ -188,7 +198,7 @@ on_prepare(GantryRpcRequest *request, gpointer data)
         return;
     }
     vm = ioq_vm_new(&daemon->vm_options, params.uuid, params.name, g_steal_pointer(&disks));
-    if (!ioq_vm_start(vm, &error)) {
+    if (!ioq_vm_start(vm, incoming, &error)) {
         ioq_vm_stop(vm);
         ioq_vm_free(vm);
         fail(request, error);
@@ -215,10 +225,11 @@ on_reconnect(GantryRpcRequest *request, gpointer data)
     }
 }
 
-/* migrate: looks whether prepare could, and does nothing. */
+/* migrate: looks whether prepare could, which comes next. */
 static void
 on_migrate(GantryRpcRequest *request, gpointer data)
 {
+    Daemon *daemon = data;
     HookParams params = {0};
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) disks = NULL;
@@ -234,6 +245,16 @@ on_migrate(GantryRpcRequest *request, gpointer data)
     for (guint i = 0; disks && i < disks->len; i++) {
         const IoqDisk *disk = disks->pdata[i];
 
+        if (g_str_equal(disk->format, "qcow2")) {
+            /* Its server would have to open the image while the other host's still writes it. */
+            g_autofree char *text = g_strdup_printf(
+                _("disk '%1$s': format='%2$s' cannot be migrated live in this release; save and "
+                  "restore the domain, or use format='raw'"),
+                disk->target, disk->format);
+
+            gantry_rpc_request_fail(request, GANTRY_RPC_REFUSED, text);
+            return;
+        }
         if (!g_file_test(disk->source, G_FILE_TEST_EXISTS)) {
             g_autofree char *text = g_strdup_printf(_("disk '%1$s': the image %2$s is not there"),
                                                     disk->target, disk->source);
@@ -242,6 +263,7 @@ on_migrate(GantryRpcRequest *request, gpointer data)
             return;
         }
     }
+    g_hash_table_add(daemon->incoming, g_strdup(params.uuid));
     reply_done(request);
 }
 
@@ -251,6 +273,7 @@ on_release(GantryRpcRequest *request, gpointer data)
     HookParams params = {0};
 
     if (read_params(request, &params)) {
+        g_hash_table_remove(((Daemon *)data)->incoming, params.uuid);
         forget(data, params.uuid);
         reply_done(request);
     }
@@ -411,6 +434,7 @@ run(const DaemonOptions *options, GError **error)
     Daemon daemon = {
         .vm_options = {.run_dir = options->run_dir,
                        .worker = options->worker,
+                       .qemu_nbd = options->qemu_nbd,
                        .poll_usec = (guint)options->poll_usec},
     };
     guint unused;
@@ -422,6 +446,7 @@ run(const DaemonOptions *options, GError **error)
     }
     daemon.vms =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)ioq_vm_free);
+    daemon.incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     server = gantry_rpc_server_new(options->socket, methods, options->group, &daemon, error);
     if (server) {
         adopt_all(&daemon);
@@ -430,6 +455,7 @@ run(const DaemonOptions *options, GError **error)
         g_main_loop_run(loop);
     }
     g_hash_table_unref(daemon.vms);
+    g_hash_table_unref(daemon.incoming);
     return server != NULL;
 }
 

@@ -3,9 +3,14 @@
  * Theory of operation. A worker is watched by its pidfd, whether it is our child or was started by
  * a gantry-ioqd before us. When it ends and was not told to, another is started: at once the first
  * time, later and later if they die young. The listening sockets stay open here meanwhile, so a
- * front end that connects too early waits instead of being refused.
+ * front end that connects too early waits instead of being refused; not where a worker depends on a
+ * server, which may be away for longer.
+ *
+ * Images that need a format are served by a qemu-nbd each, which lives and dies with the worker: if
+ * it dies, the worker's connection ends and with that the worker (worker.c); if the worker dies,
+ * its qemu-nbd must have ended before both are started again.
  */
-#include "ioq_tuning/daemon/vm.h"
+#include "ioq_tuning/daemon/vm_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,36 +37,19 @@
 #include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/worker/worker.h"
 
-#define FIRST_FD         3 /* in the worker */
-#define MAX_QUEUES       64
-#define QUEUE_SIZE       128
 #define STATE_MAX_BYTES  (256 * 1024)
 #define YOUNG_USEC       (1000 * 1000) /* a worker that dies before it is this old waits its turn */
 #define BACKOFF_MIN_MSEC 100
 #define BACKOFF_MAX_MSEC 5000
-#define STOP_MSEC        3000 /* for a worker to end by itself */
+#define STOP_MSEC        3000 /* for a worker or a server to end by itself */
+#define READY_MSEC       2500 /* for a new worker: the hook waits 3 s for us */
 
-struct IoqVm {
-    const IoqVmOptions *options;
-    char *uuid;
-    char *name;
-    char *dir;
-    GPtrArray *disks;
-    int *listen_fds; /* of each disk; -1: not open yet */
-    gint64 pid;      /* 0: none */
-    int pid_fd;
-    guint watch;
-    guint retry;
-    gint64 begin_usec;
-    guint backoff_msec;
-    guint n_restarts;
-};
-
+static gboolean on_retry(gpointer data);
 static void watch_worker(IoqVm *vm);
 static void start_again(IoqVm *vm);
 
-static char *
-path_in(const IoqVm *vm, const char *name)
+char *
+ioq_vm_path(const IoqVm *vm, const char *name)
 {
     return g_build_filename(vm->dir, name, NULL);
 }
@@ -77,9 +65,11 @@ ioq_vm_new(const IoqVmOptions *options, const char *uuid, const char *name, GPtr
     vm->dir = g_build_filename(options->run_dir, uuid, NULL);
     vm->disks = disks;
     vm->listen_fds = g_new(int, MAX(disks->len, 1));
+    vm->image_fds = g_new(int, MAX(disks->len, 1));
     for (guint i = 0; i < disks->len; i++) {
-        vm->listen_fds[i] = -1;
+        vm->listen_fds[i] = vm->image_fds[i] = -1;
     }
+    vm->servers = g_ptr_array_new_with_free_func(ioq_server_free);
     vm->pid_fd = -1;
     return vm;
 }
@@ -92,6 +82,13 @@ forget_worker(IoqVm *vm)
     vm->pid = 0;
 }
 
+static void
+stop_waiting(IoqVm *vm)
+{
+    g_clear_handle_id(&vm->retry, g_source_remove);
+    g_clear_handle_id(&vm->server_watch, g_source_remove);
+}
+
 void
 ioq_vm_free(IoqVm *vm)
 {
@@ -99,12 +96,15 @@ ioq_vm_free(IoqVm *vm)
         return;
     }
     forget_worker(vm);
-    g_clear_handle_id(&vm->retry, g_source_remove);
+    stop_waiting(vm);
     for (guint i = 0; i < vm->disks->len; i++) {
         gantry_fd_clear(&vm->listen_fds[i]);
+        gantry_fd_clear(&vm->image_fds[i]);
     }
+    g_ptr_array_unref(vm->servers);
     g_ptr_array_unref(vm->disks);
     g_free(vm->listen_fds);
+    g_free(vm->image_fds);
     g_free(vm->uuid);
     g_free(vm->name);
     g_free(vm->dir);
@@ -138,7 +138,7 @@ ioq_vm_n_restarts(const IoqVm *vm)
 char *
 ioq_vm_control(const IoqVm *vm)
 {
-    return path_in(vm, "control.sock");
+    return ioq_vm_path(vm, "control.sock");
 }
 
 gboolean
@@ -150,70 +150,12 @@ ioq_vm_has_disks(const IoqVm *vm, const GPtrArray *disks)
     return g_str_equal(ours, theirs);
 }
 
-/* Sockets and images */
-
-/* Only what root alone can have put there is replaced. */
-static gboolean
-make_place_for(const char *path, GError **error)
-{
-    g_autofree char *dir = g_path_get_dirname(path);
-    struct stat status;
-
-    if (g_str_has_prefix(path, "/run/") && g_mkdir_with_parents(dir, 0755) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot make %s"), dir);
-        return FALSE;
-    }
-    if (stat(dir, &status) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot examine %s"), dir);
-        return FALSE;
-    }
-    if (status.st_mode & S_IWOTH) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                    _("the socket '%1$s' would be in a folder that everybody may write"), path);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static int
-listen_on(const IoqVmOptions *options, const char *path, GError **error)
-{
-    gantry_autofd fd = -1;
-
-    if (!make_place_for(path, error)) {
-        return -1;
-    }
-    fd = vu_listen(path, error);
-    if (fd < 0) {
-        return -1;
-    }
-    if (lchown(path, options->qemu_uid, (gid_t)-1) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
-        return -1;
-    }
-    return gantry_fd_steal(&fd);
-}
-
-static gboolean
-open_image(const IoqDisk *disk, WorkerDisk *worker_disk, GError **error)
-{
-    int access = disk->read_only ? O_RDONLY : O_RDWR;
-
-    worker_disk->buffered_fd = open(disk->source, access | O_CLOEXEC);
-    if (worker_disk->buffered_fd < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot open the image %s"), disk->source);
-        return FALSE;
-    }
-    worker_disk->direct_fd = open(disk->source, access | O_CLOEXEC | O_DIRECT);
-    return TRUE;
-}
-
 /* State */
 
 static gboolean
 write_state(const IoqVm *vm, const char *name, const char *text, GError **error)
 {
-    g_autofree char *path = path_in(vm, name);
+    g_autofree char *path = ioq_vm_path(vm, name);
 
     return gantry_file_write_atomic(AT_FDCWD, path, text, strlen(text), 0600, error);
 }
@@ -221,7 +163,7 @@ write_state(const IoqVm *vm, const char *name, const char *text, GError **error)
 static char *
 read_state(const IoqVm *vm, const char *name, GError **error)
 {
-    g_autofree char *path = path_in(vm, name);
+    g_autofree char *path = ioq_vm_path(vm, name);
 
     return gantry_file_read(AT_FDCWD, path, STATE_MAX_BYTES, NULL, error);
 }
@@ -235,116 +177,160 @@ start_time_of(gint64 pid)
     return host && gantry_host_process_start(host, (pid_t)pid, &started, NULL) ? started : -1;
 }
 
-static gboolean
-write_pid(const IoqVm *vm, GError **error)
+static void
+add_pid(GString *text, gint64 pid)
 {
-    g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", vm->pid,
-                                            start_time_of(vm->pid));
+    g_string_append_printf(text, "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", pid,
+                           start_time_of(pid));
+}
 
-    return write_state(vm, "worker.pid", text, error);
+/* The worker's, then its servers'. */
+static gboolean
+write_pids(const IoqVm *vm, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    add_pid(text, vm->pid);
+    for (guint i = 0; i < vm->servers->len; i++) {
+        add_pid(text, ((const IoqServer *)vm->servers->pdata[i])->pid);
+    }
+    return write_state(vm, "worker.pid", text->str, error);
+}
+
+/* A pid may have been given to somebody else meanwhile. Returns: 0 then. */
+static gint64
+read_pid(const char *line)
+{
+    g_auto(GStrv) words = g_strsplit(line, " ", 2);
+    gint64 pid = words[0] ? g_ascii_strtoll(words[0], NULL, 10) : 0;
+    gint64 started = words[0] && words[1] ? g_ascii_strtoll(words[1], NULL, 10) : -1;
+
+    return pid > 1 && started >= 0 && start_time_of(pid) == started ? pid : 0;
 }
 
 /* The worker */
 
-/* Descriptors of the worker by the numbers that they will have there. */
+/* With @wait: until it serves front ends, or says why not. */
 static gboolean
-fill_config(IoqVm *vm, WorkerConfig *config, GSubprocessLauncher *launcher, GError **error)
+wait_for_worker(IoqVm *vm, int ready_fd, GError **error)
 {
-    int next = FIRST_FD + 1; /* the first is the configuration */
+    g_autofree char *text = gantry_fd_read_all(ready_fd, STATE_MAX_BYTES, READY_MSEC, NULL, error);
+    g_autofree char *servers = NULL;
 
-    config->control = ioq_vm_control(vm);
-    config->uid = vm->options->worker_uid;
-    config->gid = vm->options->worker_gid;
-    for (guint i = 0; i < vm->disks->len; i++) {
-        const IoqDisk *disk = vm->disks->pdata[i];
-        WorkerDisk *worker_disk = &config->disks[i];
-        WorkerDisk opened = {.buffered_fd = -1, .direct_fd = -1};
-
-        if (vm->listen_fds[i] < 0) {
-            vm->listen_fds[i] = listen_on(vm->options, disk->socket, error);
-        }
-        if (vm->listen_fds[i] < 0 || !open_image(disk, &opened, error)) {
-            g_prefix_error(error, _("disk '%s': "), disk->target);
-            return FALSE;
-        }
-        *worker_disk = (WorkerDisk){
-            .name = g_strdup(disk->target),
-            .max_queues = MAX_QUEUES,
-            .queue_size = QUEUE_SIZE,
-            .queues_per_thread = disk->queues_per_thread,
-            .read_only = disk->read_only,
-            .cpus = g_strdup(disk->cpus),
-            .poll_usec = vm->options->poll_usec,
-        };
-        worker_disk->listen_fd = next++;
-        worker_disk->buffered_fd = next++;
-        worker_disk->direct_fd = opened.direct_fd >= 0 ? next++ : -1;
-        g_subprocess_launcher_take_fd(launcher, fcntl(vm->listen_fds[i], F_DUPFD_CLOEXEC, 0),
-                                      worker_disk->listen_fd);
-        g_subprocess_launcher_take_fd(launcher, opened.buffered_fd, worker_disk->buffered_fd);
-        if (opened.direct_fd >= 0) {
-            g_subprocess_launcher_take_fd(launcher, opened.direct_fd, worker_disk->direct_fd);
-        }
+    if (!text) {
+        g_prefix_error(error, _("its worker is not ready: "));
+        return FALSE;
     }
-    return TRUE;
-}
-
-/* The numbers in it are the worker's, not ours: nothing may be closed by them. */
-static void
-config_free(WorkerConfig *config)
-{
-    for (guint i = 0; i < config->n_disks; i++) {
-        config->disks[i].listen_fd = config->disks[i].buffered_fd = -1;
-        config->disks[i].direct_fd = -1;
+    if (g_str_equal(text, WORKER_READY)) {
+        return TRUE;
     }
-    worker_config_free(config);
-}
-
-static int
-config_as_file(const WorkerConfig *config, GError **error)
-{
-    g_autofree char *text = worker_config_format(config);
-    gantry_autofd fd = memfd_create("gantry-ioq-config", MFD_CLOEXEC);
-
-    if (fd < 0 || !gantry_fd_write_all(fd, text, strlen(text), error) ||
-        lseek(fd, 0, SEEK_SET) < 0) {
-        if (error && !*error) {
-            gantry_set_error_errno(error, errno, _("Cannot write a worker's configuration"));
-        }
-        return -1;
-    }
-    return gantry_fd_steal(&fd);
+    /* What a server has said comes first: the worker only knows that it has gone. */
+    servers = ioq_vm_server_texts(vm);
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED, "%s",
+                servers[0] ? servers
+                : text[0]  ? text
+                           : _("its worker has ended at once; its log says why"));
+    return FALSE;
 }
 
 static gboolean
-start_worker(IoqVm *vm, GError **error)
+start_worker(IoqVm *vm, gboolean wait, GError **error)
 {
-    g_autoptr(GSubprocessLauncher) launcher =
-        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_INHERIT);
-    g_autoptr(GSubprocess) process = NULL;
-    WorkerConfig *config = worker_config_new(vm->disks->len);
-    gboolean filled = fill_config(vm, config, launcher, error);
-    int fd = filled ? config_as_file(config, error) : -1;
-    const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
+    gantry_autofd ready_fd = -1;
 
-    config_free(config);
-    if (fd < 0) {
+    vm->pid = ioq_vm_launch(vm, &ready_fd, error);
+    if (vm->pid == 0) {
         return FALSE;
     }
-    g_subprocess_launcher_take_fd(launcher, fd, FIRST_FD);
-    process = g_subprocess_launcher_spawnv(launcher, argv, error);
-    if (!process) {
-        return FALSE;
-    }
-    vm->pid = g_ascii_strtoll(g_subprocess_get_identifier(process), NULL, 10);
     vm->begin_usec = g_get_monotonic_time();
-    if (!write_pid(vm, error)) {
+    if (!write_pids(vm, error)) {
         kill((pid_t)vm->pid, SIGKILL);
         vm->pid = 0;
         return FALSE;
     }
     watch_worker(vm);
-    return TRUE;
+    return !wait || wait_for_worker(vm, ready_fd, error);
+}
+
+/* Nobody is let in to wait for a worker that may not come for long: QEMU would stand still. It asks
+ * again each second. */
+static void
+refuse_connections(IoqVm *vm)
+{
+    for (guint i = 0; i < vm->disks->len; i++) {
+        gantry_fd_clear(&vm->listen_fds[i]);
+    }
+}
+
+static gboolean
+has_servers(const IoqVm *vm)
+{
+    for (guint i = 0; i < vm->disks->len; i++) {
+        if (!g_str_equal(((const IoqDisk *)vm->disks->pdata[i])->format, "raw")) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+static void
+start_later(IoqVm *vm)
+{
+    vm->backoff_msec = CLAMP(vm->backoff_msec * 2, BACKOFF_MIN_MSEC, BACKOFF_MAX_MSEC);
+    vm->retry = g_timeout_add(vm->backoff_msec, on_retry, vm);
+}
+
+/* Servers of the worker that has ended: the next one must not start before they have ended, too,
+ * since they may still be writing what it does again. */
+
+static gboolean
+on_server_end(gint fd, GIOCondition condition, gpointer data)
+{
+    IoqVm *vm = data;
+
+    vm->server_watch = 0;
+    g_clear_handle_id(&vm->retry, g_source_remove);
+    start_again(vm);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_late_server(gpointer data)
+{
+    IoqVm *vm = data;
+
+    vm->retry = 0;
+    for (guint i = 0; i < vm->servers->len; i++) {
+        ioq_server_end(vm->servers->pdata[i], TRUE);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void
+drop_ended_servers(IoqVm *vm)
+{
+    for (guint i = vm->servers->len; i > 0; i--) {
+        if (ioq_server_has_ended(vm->servers->pdata[i - 1])) {
+            g_ptr_array_remove_index(vm->servers, i - 1);
+        }
+    }
+}
+
+/* FALSE: it is waited for, and start_again() comes again. */
+static gboolean
+servers_have_ended(IoqVm *vm)
+{
+    drop_ended_servers(vm);
+    if (vm->servers->len == 0) {
+        return TRUE;
+    }
+    for (guint i = 0; i < vm->servers->len; i++) {
+        ioq_server_end(vm->servers->pdata[i], FALSE);
+    }
+    vm->server_watch =
+        g_unix_fd_add(((IoqServer *)vm->servers->pdata[0])->pid_fd, G_IO_IN, on_server_end, vm);
+    vm->retry = g_timeout_add(STOP_MSEC, on_late_server, vm);
+    return FALSE;
 }
 
 static gboolean
@@ -362,13 +348,16 @@ start_again(IoqVm *vm)
 {
     g_autoptr(GError) error = NULL;
 
-    if (start_worker(vm, &error)) {
+    if (!servers_have_ended(vm)) {
+        return;
+    }
+    if (start_worker(vm, FALSE, &error)) {
         vm->n_restarts++;
         return;
     }
     gantry_err(_("domain '%1$s': its disks are not served: %2$s"), vm->name, error->message);
-    vm->backoff_msec = BACKOFF_MAX_MSEC;
-    vm->retry = g_timeout_add(vm->backoff_msec, on_retry, vm);
+    refuse_connections(vm);
+    start_later(vm);
 }
 
 static gboolean
@@ -381,12 +370,15 @@ on_worker_end(gint fd, GIOCondition condition, gpointer data)
                 (int)vm->pid);
     vm->watch = 0;
     forget_worker(vm);
+    ioq_vm_log_servers(vm);
     if (age_usec >= YOUNG_USEC) {
         vm->backoff_msec = 0;
         start_again(vm);
     } else {
-        vm->backoff_msec = CLAMP(vm->backoff_msec * 2, BACKOFF_MIN_MSEC, BACKOFF_MAX_MSEC);
-        vm->retry = g_timeout_add(vm->backoff_msec, on_retry, vm);
+        if (has_servers(vm)) {
+            refuse_connections(vm);
+        }
+        start_later(vm);
     }
     return G_SOURCE_REMOVE;
 }
@@ -403,7 +395,7 @@ watch_worker(IoqVm *vm)
 }
 
 gboolean
-ioq_vm_start(IoqVm *vm, GError **error)
+ioq_vm_start(IoqVm *vm, gboolean incoming, GError **error)
 {
     g_autofree char *disks = ioq_disks_format(vm->disks);
 
@@ -412,7 +404,8 @@ ioq_vm_start(IoqVm *vm, GError **error)
         return FALSE;
     }
     return write_state(vm, "name", vm->name, error) &&
-           write_state(vm, "disks.json", disks, error) && start_worker(vm, error);
+           write_state(vm, "disks.json", disks, error) &&
+           (incoming || ioq_vm_check_images(vm, error)) && start_worker(vm, TRUE, error);
 }
 
 /* Ends it, and returns when it has ended. */
@@ -433,19 +426,41 @@ end_worker(IoqVm *vm)
     forget_worker(vm);
 }
 
+static void
+end_servers(IoqVm *vm)
+{
+    for (guint i = 0; i < vm->servers->len; i++) {
+        ioq_server_end(vm->servers->pdata[i], FALSE);
+    }
+    for (guint i = 0; i < vm->servers->len; i++) {
+        IoqServer *server = vm->servers->pdata[i];
+        struct pollfd poll_fd = {.fd = server->pid_fd, .events = POLLIN};
+
+        if (poll(&poll_fd, 1, STOP_MSEC) == 0) {
+            ioq_server_end(server, TRUE);
+            poll(&poll_fd, 1, STOP_MSEC);
+        }
+    }
+    drop_ended_servers(vm);
+}
+
 void
 ioq_vm_stop(IoqVm *vm)
 {
     static const char *const files[] = {"name", "disks.json", "worker.pid", "control.sock",
                                         "control.sock.lock"};
 
-    g_clear_handle_id(&vm->retry, g_source_remove);
+    stop_waiting(vm);
     end_worker(vm);
+    end_servers(vm);
     for (guint i = 0; i < vm->disks->len; i++) {
+        g_autofree char *log = ioq_vm_server_log(vm, i);
+
+        unlink(log);
         unlink(((const IoqDisk *)vm->disks->pdata[i])->socket);
     }
     for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = path_in(vm, files[i]);
+        g_autofree char *path = ioq_vm_path(vm, files[i]);
 
         unlink(path);
     }
@@ -455,7 +470,7 @@ ioq_vm_stop(IoqVm *vm)
 void
 ioq_vm_restart(IoqVm *vm)
 {
-    g_clear_handle_id(&vm->retry, g_source_remove);
+    stop_waiting(vm);
     end_worker(vm);
     start_again(vm);
 }
@@ -468,7 +483,7 @@ ioq_vm_adopt(const IoqVmOptions *options, const char *uuid, GError **error)
     g_autofree char *text = name ? read_state(vm, "disks.json", error) : NULL;
     g_autofree char *pid = read_state(vm, "worker.pid", NULL);
     g_autoptr(GPtrArray) disks = text ? ioq_disks_parse(text, error) : NULL;
-    gint64 number = 0, started = -1;
+    gint64 number = 0;
 
     ioq_vm_free(vm);
     if (!disks) {
@@ -476,13 +491,19 @@ ioq_vm_adopt(const IoqVmOptions *options, const char *uuid, GError **error)
     }
     vm = ioq_vm_new(options, uuid, name, g_steal_pointer(&disks));
     if (pid) {
-        g_auto(GStrv) words = g_strsplit(g_strstrip(pid), " ", 2);
+        g_auto(GStrv) lines = g_strsplit(g_strstrip(pid), "\n", 0);
 
-        number = g_ascii_strtoll(words[0], NULL, 10);
-        started = words[0] && words[1] ? g_ascii_strtoll(words[1], NULL, 10) : -1;
+        number = lines[0] ? read_pid(lines[0]) : 0;
+        for (guint i = 1; lines[0] && lines[i]; i++) {
+            gint64 server_pid = read_pid(lines[i]);
+            IoqServer *server = server_pid > 0 ? ioq_server_adopt(server_pid) : NULL;
+
+            if (server) {
+                g_ptr_array_add(vm->servers, server);
+            }
+        }
     }
-    /* A pid may have been given to somebody else meanwhile. */
-    if (number > 1 && started >= 0 && start_time_of(number) == started) {
+    if (number > 0) {
         vm->pid = number;
         watch_worker(vm);
     } else {

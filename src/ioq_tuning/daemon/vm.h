@@ -14,6 +14,7 @@ typedef struct IoqVm IoqVm;
 typedef struct {
     char *run_dir;    /* "/run/gantry/ioq" */
     char *worker;     /* program */
+    char *qemu_nbd;   /* program, for formats */
     guint worker_uid; /* that a worker becomes; 0: it stays root */
     guint worker_gid;
     guint qemu_uid; /* owner of the sockets, so that QEMU may connect */
@@ -35,8 +36,9 @@ const char *ioq_vm_uuid(const IoqVm *vm);
 const char *ioq_vm_name(const IoqVm *vm);
 gboolean ioq_vm_has_disks(const IoqVm *vm, const GPtrArray *disks); /* the very same */
 
-/* Opens images and sockets and starts the worker. When this has returned TRUE, QEMU can connect. */
-gboolean ioq_vm_start(IoqVm *vm, GError **error);
+/* Opens images and sockets and starts the worker. When this has returned TRUE, the worker serves.
+ * @incoming: the VM comes from another host, which has its images until then. */
+gboolean ioq_vm_start(IoqVm *vm, gboolean incoming, GError **error);
 
 /* Ends the worker and takes everything away: the VM is gone. */
 void ioq_vm_stop(IoqVm *vm);

@@ -21,12 +21,13 @@
 #include "common/base/i18n.h"
 #include "ioq_tuning/store/store.h"
 
-#define SECTOR          512
-#define MAX_BLOCK       4096               /* that guests can be told of */
-#define MAX_PAYLOAD     (32 * 1024 * 1024) /* what every server takes that says nothing else */
-#define MAX_GATHERED    (1024 * 1024)
-#define MAX_UNMAP       (1U << 30)
-#define REPLIES_A_EVENT 64 /* before the queues are looked at again */
+#define SECTOR            512
+#define MAX_BLOCK         4096               /* that guests can be told of */
+#define MAX_PAYLOAD       (32 * 1024 * 1024) /* what every server takes that says nothing else */
+#define MAX_GATHERED      (1024 * 1024)
+#define MAX_UNMAP         (1U << 30)
+#define NEXT_TIMEOUT_MSEC 1000 /* for another greeting of a server that has given one */
+#define REPLIES_A_EVENT   64   /* before the queues are looked at again */
 
 typedef struct {
     IoqStore base;
@@ -398,7 +399,9 @@ set_nbd_error(GError **error, const char *name, const char *why)
 static gboolean
 greet(Connection *connection, int *fd, const IoqNbdOptions *options, GError **error)
 {
-    gint64 deadline = g_get_monotonic_time() + (gint64)options->timeout_msec * 1000;
+    gboolean is_first = connection->store->idle->len == 1;
+    gint64 deadline = g_get_monotonic_time() +
+                      (is_first ? options->timeout_msec : NEXT_TIMEOUT_MSEC) * (gint64)1000;
     struct nbd_handle *handle = connection->handle = nbd_create();
 
     if (!handle || (options->export && nbd_set_export_name(handle, options->export) < 0) ||
@@ -475,6 +478,15 @@ add_connection(NbdStore *store, int *fd, const IoqNbdOptions *options, GError **
            set_nbd_error(error, options->name, _("its connections differ in size"));
 }
 
+/* Whether what is flushed on one connection is flushed for all. */
+static gboolean
+can_multi_conn(NbdStore *store)
+{
+    const Connection *connection = store->idle->pdata[0];
+
+    return nbd_can_multi_conn(connection->handle) > 0;
+}
+
 IoqStore *
 ioq_store_nbd_new(int *fds, guint n_fds, const IoqNbdOptions *options, guint *ret_n_connections,
                   GError **error)
@@ -489,9 +501,13 @@ ioq_store_nbd_new(int *fds, guint n_fds, const IoqNbdOptions *options, guint *re
     store->idle = g_ptr_array_new_with_free_func(connection_free);
     g_mutex_init(&store->lock);
     for (guint i = 0; i < n && ok; i++) {
-        ok = add_connection(store, &fds[i], options, error);
-        if (ok && i == 0 && !options->read_only &&
-            nbd_can_multi_conn(((Connection *)store->idle->pdata[0])->handle) <= 0) {
+        /* A server may serve fewer than it lets connect. */
+        ok = add_connection(store, &fds[i], options, i == 0 ? error : NULL);
+        if (!ok && i > 0) {
+            g_ptr_array_remove_index(store->idle, i);
+            n = i;
+            ok = TRUE;
+        } else if (ok && i == 0 && !options->read_only && !can_multi_conn(store)) {
             n = 1;
         }
     }

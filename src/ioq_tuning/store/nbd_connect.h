@@ -3,6 +3,6 @@
 
 #include <glib.h>
 
-/* Connects @n stream sockets to the unix socket @path, without waiting for whoever listens there to
- * accept. FALSE: none is open. */
-gboolean ioq_nbd_connect(const char *path, int *ret_fds, guint n, GError **error);
+/* Connects up to @n stream sockets to the unix socket @path, without waiting for whoever listens
+ * there to accept. Returns: how many; 0 with @error. */
+guint ioq_nbd_connect(const char *path, int *ret_fds, guint n, GError **error);

@@ -184,9 +184,9 @@ worker_serve(WorkerConfig *config, GError **error)
         }
         g_ptr_array_add(devices, device);
     }
-    if (config->ready_fd >= 0 &&
-        !gantry_fd_write_all(config->ready_fd, WORKER_READY, strlen(WORKER_READY), error)) {
-        return FALSE;
+    if (config->ready_fd >= 0) {
+        /* Nobody has to be interested. */
+        gantry_fd_write_all(config->ready_fd, WORKER_READY, strlen(WORKER_READY), NULL);
     }
     gantry_fd_clear(&config->ready_fd);
     g_unix_signal_add(SIGTERM, on_signal, loop);

@@ -205,9 +205,9 @@ disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error
     if (options->nbd) {
         guint n = (disk->max_queues + disk->queues_per_thread - 1) / disk->queues_per_thread;
 
-        disk->n_nbd = MIN(n, IOQ_NBD_MAX_CONNECTIONS);
-        if (!ioq_nbd_connect(options->nbd, disk->nbd_fds, disk->n_nbd, error)) {
-            disk->n_nbd = 0;
+        disk->n_nbd =
+            ioq_nbd_connect(options->nbd, disk->nbd_fds, MIN(n, IOQ_NBD_MAX_CONNECTIONS), error);
+        if (disk->n_nbd == 0) {
             return FALSE;
         }
     }

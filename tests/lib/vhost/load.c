@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -93,6 +94,13 @@ typedef struct {
 
 static Front *front;
 static gint is_stopping, is_giving_up; /* atomic */
+static volatile sig_atomic_t ended_early;
+
+static void
+on_sigterm(int number)
+{
+    ended_early = 1;
+}
 
 static gint64
 now_nsec(void)
@@ -398,7 +406,8 @@ main(int argc, char **argv)
         load_init(&loads[i], (guint)i, front->buffers + load_bytes() * (gsize)i);
         threads[i] = g_thread_new("load", run, &loads[i]);
     }
-    while (now_nsec() - begin < seconds * G_GINT64_CONSTANT(1000000000) &&
+    signal(SIGTERM, on_sigterm);
+    while (!ended_early && now_nsec() - begin < seconds * G_GINT64_CONSTANT(1000000000) &&
            (stop_after_reconnects == 0 || (gint)reconnections < stop_after_reconnects)) {
         if (front_is_gone(front, 50)) {
             if (!reconnect) {

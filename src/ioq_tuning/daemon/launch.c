@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a worker gets: descriptors, by the numbers that they have there, and a configuration that
+ * names them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GANTRY_LOG_MODULE "ioq"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/file.h"
+#include "common/base/i18n.h"
+#include "common/base/log.h"
+#include "ioq_tuning/daemon/vm_priv.h"
+#include "ioq_tuning/store/nbd_connect.h"
+#include "ioq_tuning/vhost_user/listen.h"
+#include "ioq_tuning/worker/worker.h"
+
+#define FIRST_FD         3 /* in the worker */
+#define MAX_QUEUES       IOQ_DISK_MAX_QUEUES
+#define QUEUE_SIZE       128
+#define SERVER_LOG_BYTES 4096
+
+/* Sockets and images */
+
+/* Only what root alone can have put there is replaced. */
+static gboolean
+make_place_for(const char *path, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    struct stat status;
+
+    if (g_str_has_prefix(path, "/run/") && g_mkdir_with_parents(dir, 0755) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot make %s"), dir);
+        return FALSE;
+    }
+    if (stat(dir, &status) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot examine %s"), dir);
+        return FALSE;
+    }
+    if (status.st_mode & S_IWOTH) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the socket '%1$s' would be in a folder that everybody may write"), path);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static int
+listen_on(const IoqVmOptions *options, const char *path, GError **error)
+{
+    gantry_autofd fd = -1;
+
+    if (!make_place_for(path, error)) {
+        return -1;
+    }
+    fd = vu_listen(path, error);
+    if (fd < 0) {
+        return -1;
+    }
+    if (lchown(path, options->qemu_uid, (gid_t)-1) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
+        return -1;
+    }
+    return gantry_fd_steal(&fd);
+}
+
+static gboolean
+is_raw(const IoqDisk *disk)
+{
+    return g_str_equal(disk->format, "raw");
+}
+
+static gboolean
+open_image(IoqVm *vm, guint i, GError **error)
+{
+    const IoqDisk *disk = vm->disks->pdata[i];
+
+    if (vm->image_fds[i] < 0) {
+        vm->image_fds[i] = open(disk->source, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    }
+    if (vm->image_fds[i] < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot open the image %s"), disk->source);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+ioq_vm_check_images(IoqVm *vm, GError **error)
+{
+    for (guint i = 0; i < vm->disks->len; i++) {
+        const IoqDisk *disk = vm->disks->pdata[i];
+        g_autoptr(IoqStore) store = NULL;
+        gboolean ok;
+
+        if (!is_raw(disk)) {
+            continue; /* its server sees to that */
+        }
+        ok = open_image(vm, i, error) &&
+             (store = ioq_store_file_new(fcntl(vm->image_fds[i], F_DUPFD_CLOEXEC, 0), -1,
+                                         disk->read_only, error));
+        if (ok) {
+            ioq_store_file_set_name(store, disk->source);
+            ok = ioq_store_acquire(store, error);
+        }
+        if (!ok) {
+            g_prefix_error(error, _("disk '%s': "), disk->target);
+            return FALSE;
+        }
+        ioq_store_release(store); /* the worker takes it when the guest starts */
+    }
+    return TRUE;
+}
+
+char *
+ioq_vm_server_log(const IoqVm *vm, guint i)
+{
+    const IoqDisk *disk = vm->disks->pdata[i];
+    g_autofree char *name = g_strdup_printf("%s.nbd.log", disk->target);
+
+    return ioq_vm_path(vm, name);
+}
+
+char *
+ioq_vm_server_texts(const IoqVm *vm)
+{
+    g_autoptr(GString) texts = g_string_new(NULL);
+
+    for (guint i = 0; i < vm->disks->len; i++) {
+        g_autofree char *path = ioq_vm_server_log(vm, i);
+        g_autofree char *text = gantry_file_read(AT_FDCWD, path, SERVER_LOG_BYTES, NULL, NULL);
+
+        if (text && g_strstrip(text)[0]) {
+            g_string_append_printf(texts, "%s%s", texts->len > 0 ? "; " : "",
+                                   g_strdelimit(text, "\n", ' '));
+        }
+    }
+    return g_string_free(g_steal_pointer(&texts), FALSE);
+}
+
+void
+ioq_vm_log_servers(const IoqVm *vm)
+{
+    g_autofree char *texts = ioq_vm_server_texts(vm);
+
+    if (texts[0]) {
+        gantry_warn(_("domain '%1$s': %2$s"), vm->name, texts);
+    }
+}
+
+/* Connections to the NBD server of the disk; one for each thread that it may have. */
+static gboolean
+open_connections(IoqVm *vm, guint i, WorkerDisk *worker_disk, GError **error)
+{
+    const IoqDisk *disk = vm->disks->pdata[i];
+    guint wanted = (disk->n_queues + disk->queues_per_thread - 1) / disk->queues_per_thread;
+    g_autofree char *log = ioq_vm_server_log(vm, i);
+    g_autofree char *socket = ioq_vm_path(vm, "nbd.sock");
+    IoqServer *server;
+
+    wanted = MIN(wanted, IOQ_NBD_MAX_CONNECTIONS);
+    if (g_str_equal(disk->format, "nbd")) {
+        worker_disk->n_nbd = ioq_nbd_connect(disk->source, worker_disk->nbd_fds, wanted, error);
+        return worker_disk->n_nbd > 0;
+    }
+    server = ioq_server_start(
+        &(const IoqServerOptions){
+            .program = vm->options->qemu_nbd,
+            .image = disk->source,
+            .format = disk->format,
+            .read_only = disk->read_only,
+            .n_connections = wanted,
+            .socket = socket,
+            .log = log,
+        },
+        worker_disk->nbd_fds, error);
+    if (!server) {
+        return FALSE;
+    }
+    worker_disk->n_nbd = wanted;
+    g_ptr_array_add(vm->servers, server);
+    return TRUE;
+}
+
+static int
+give(GSubprocessLauncher *launcher, int fd, int *next)
+{
+    g_subprocess_launcher_take_fd(launcher, fd, *next);
+    return (*next)++;
+}
+
+static gboolean
+fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *launcher, int *next,
+          GError **error)
+{
+    const IoqDisk *disk = vm->disks->pdata[i];
+    WorkerDisk opened = {0};
+
+    if (is_raw(disk) ? !open_image(vm, i, error) : !open_connections(vm, i, &opened, error)) {
+        return FALSE;
+    }
+    *worker_disk = (WorkerDisk){
+        .name = g_strdup(disk->target),
+        .image = g_strdup(disk->source),
+        .export = g_strdup(disk->export),
+        .listen_fd = -1,
+        .buffered_fd = -1,
+        .direct_fd = -1,
+        .max_queues = is_raw(disk) ? MAX_QUEUES : disk->n_queues,
+        .queue_size = QUEUE_SIZE,
+        .queues_per_thread = disk->queues_per_thread,
+        .read_only = disk->read_only,
+        .cpus = g_strdup(disk->cpus),
+        .poll_usec = vm->options->poll_usec,
+    };
+    for (guint k = 0; k < opened.n_nbd; k++) {
+        worker_disk->nbd_fds[worker_disk->n_nbd++] = give(launcher, opened.nbd_fds[k], next);
+    }
+    if (is_raw(disk)) {
+        g_autofree char *again = g_strdup_printf("/proc/self/fd/%d", vm->image_fds[i]);
+        int direct_fd = open(again, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_DIRECT);
+
+        worker_disk->buffered_fd =
+            give(launcher, fcntl(vm->image_fds[i], F_DUPFD_CLOEXEC, 0), next);
+        worker_disk->direct_fd = direct_fd >= 0 ? give(launcher, direct_fd, next) : -1;
+    }
+    /* Last: a front end is let in when there is something to serve. */
+    if (vm->listen_fds[i] < 0) {
+        vm->listen_fds[i] = listen_on(vm->options, disk->socket, error);
+    }
+    if (vm->listen_fds[i] < 0) {
+        return FALSE;
+    }
+    worker_disk->listen_fd = give(launcher, fcntl(vm->listen_fds[i], F_DUPFD_CLOEXEC, 0), next);
+    return TRUE;
+}
+
+static gboolean
+fill_config(IoqVm *vm, WorkerConfig *config, GSubprocessLauncher *launcher, GError **error)
+{
+    int next = FIRST_FD + 2; /* after the configuration and the worker's report */
+
+    config->control = ioq_vm_control(vm);
+    config->ready_fd = FIRST_FD + 1;
+    config->uid = vm->options->worker_uid;
+    config->gid = vm->options->worker_gid;
+    for (guint i = 0; i < vm->disks->len; i++) {
+        if (!fill_disk(vm, i, &config->disks[i], launcher, &next, error)) {
+            g_prefix_error(error, _("disk '%s': "), ((const IoqDisk *)vm->disks->pdata[i])->target);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* The numbers in it are the worker's, not ours: nothing may be closed by them. */
+static void
+config_free(WorkerConfig *config)
+{
+    config->ready_fd = -1;
+    for (guint i = 0; i < config->n_disks; i++) {
+        config->disks[i].listen_fd = config->disks[i].buffered_fd = -1;
+        config->disks[i].direct_fd = -1;
+        config->disks[i].n_nbd = 0;
+    }
+    worker_config_free(config);
+}
+
+static int
+config_as_file(const WorkerConfig *config, GError **error)
+{
+    g_autofree char *text = worker_config_format(config);
+    gantry_autofd fd = memfd_create("gantry-ioq-config", MFD_CLOEXEC);
+
+    if (fd < 0 || !gantry_fd_write_all(fd, text, strlen(text), error) ||
+        lseek(fd, 0, SEEK_SET) < 0) {
+        if (error && !*error) {
+            gantry_set_error_errno(error, errno, _("Cannot write a worker's configuration"));
+        }
+        return -1;
+    }
+    return gantry_fd_steal(&fd);
+}
+
+gint64
+ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error)
+{
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_INHERIT);
+    g_autoptr(GSubprocess) process = NULL;
+    WorkerConfig *config = worker_config_new(vm->disks->len);
+    gboolean filled = fill_config(vm, config, launcher, error);
+    int fd = filled ? config_as_file(config, error) : -1;
+    const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
+    int ready[2];
+
+    config_free(config);
+    if (fd < 0) {
+        return 0;
+    }
+    g_subprocess_launcher_take_fd(launcher, fd, FIRST_FD);
+    if (pipe2(ready, O_CLOEXEC) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot make a pipe"));
+        return 0;
+    }
+    g_subprocess_launcher_take_fd(launcher, ready[1], FIRST_FD + 1);
+    process = g_subprocess_launcher_spawnv(launcher, argv, error);
+    g_clear_object(&launcher); /* so that the worker's end is the only one */
+    if (!process) {
+        gantry_fd_clear(&ready[0]);
+        return 0;
+    }
+    *ret_ready_fd = ready[0];
+    return g_ascii_strtoll(g_subprocess_get_identifier(process), NULL, 10);
+}
