@@ -63,7 +63,6 @@ become(const Child *child)
     static const char text[] = "cannot give up privileges\n";
     int null_fd = open("/dev/null", O_RDWR);
 
-    signal(SIGPIPE, SIG_DFL);
     write_number(child->listen_pid, (guint64)getpid());
     if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0 ||
         dup2(child->log_fd, STDERR_FILENO) < 0 || dup2(child->listen_fd, LISTEN_FD) < 0 ||

@@ -406,7 +406,7 @@ main(int argc, char **argv)
         load_init(&loads[i], (guint)i, front->buffers + load_bytes() * (gsize)i);
         threads[i] = g_thread_new("load", run, &loads[i]);
     }
-    signal(SIGTERM, on_sigterm);
+    sigaction(SIGTERM, &(const struct sigaction){.sa_handler = on_sigterm}, NULL);
     while (!ended_early && now_nsec() - begin < seconds * G_GINT64_CONSTANT(1000000000) &&
            (stop_after_reconnects == 0 || (gint)reconnections < stop_after_reconnects)) {
         if (front_is_gone(front, 50)) {
