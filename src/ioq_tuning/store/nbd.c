@@ -144,7 +144,7 @@ issue(Connection *connection, IoqIo *io)
                               store->write_flags | (io->may_unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE));
         break;
     }
-    if (cookie < 0) {
+    if (cookie < 0) { /* also where it is no whole number of blocks, of which the guest was told */
         add_ended(connection, io, -(nbd_get_errno() ? nbd_get_errno() : EIO));
     }
 }
@@ -347,10 +347,6 @@ nbd_submit(IoqStore *base, IoqLoop *loop, IoqIo *io)
     }
     if (io->kind == IOQ_IO_DISCARD && !store->can_trim) {
         io->done(io, 0); /* it is a hint only */
-        return;
-    }
-    if ((io->offset | io->length) % base->block_size != 0) {
-        io->done(io, -EINVAL); /* the guest was told of the size */
         return;
     }
     io->store = base;
