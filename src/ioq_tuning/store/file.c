@@ -288,14 +288,6 @@ file_acquire(IoqStore *store, GError **error)
     return FALSE;
 }
 
-static const IoqStoreOps file_ops = {
-    .name = "file",
-    .submit = file_submit,
-    .free = file_free,
-    .acquire = file_acquire,
-    .release = file_release,
-};
-
 static gboolean
 read_size(int fd, guint64 *ret_size, guint32 *ret_block_size, GError **error)
 {
@@ -324,6 +316,29 @@ read_size(int fd, guint64 *ret_size, guint32 *ret_block_size, GError **error)
                 _("the image is neither a file nor a block device"));
     return FALSE;
 }
+
+static gboolean
+file_refresh_size(IoqStore *store, GError **error)
+{
+    guint64 size;
+    guint32 block_size;
+
+    if (!read_size(((FileStore *)store)->buffered_fd, &size, &block_size, error) ||
+        size == store->size) {
+        return FALSE;
+    }
+    __atomic_store_n(&store->size, size, __ATOMIC_RELEASE);
+    return TRUE;
+}
+
+static const IoqStoreOps file_ops = {
+    .name = "file",
+    .submit = file_submit,
+    .free = file_free,
+    .acquire = file_acquire,
+    .release = file_release,
+    .refresh_size = file_refresh_size,
+};
 
 /* Linux 6.1 says what O_DIRECT asks for; before that a page is always enough. */
 static void
@@ -373,19 +388,4 @@ ioq_store_file_set_name(IoqStore *store, const char *name)
 
     g_free(file->name);
     file->name = g_strdup(name);
-}
-
-gboolean
-ioq_store_file_refresh_size(IoqStore *store, GError **error)
-{
-    guint64 size;
-    guint32 block_size;
-
-    if (store->ops != &file_ops ||
-        !read_size(((FileStore *)store)->buffered_fd, &size, &block_size, error) ||
-        size == store->size) {
-        return FALSE;
-    }
-    __atomic_store_n(&store->size, size, __ATOMIC_RELEASE);
-    return TRUE;
 }

@@ -18,6 +18,12 @@ ioq_store_size(IoqStore *store)
 }
 
 gboolean
+ioq_store_refresh_size(IoqStore *store, GError **error)
+{
+    return store->ops->refresh_size && store->ops->refresh_size(store, error);
+}
+
+gboolean
 ioq_store_acquire(IoqStore *store, GError **error)
 {
     return !store->ops->acquire || store->ops->acquire(store, error);
@@ -112,11 +118,24 @@ delay_release(IoqStore *store)
     ioq_store_release(((DelayStore *)store)->below);
 }
 
+static gboolean
+delay_refresh_size(IoqStore *store, GError **error)
+{
+    DelayStore *delay = (DelayStore *)store;
+
+    if (!ioq_store_refresh_size(delay->below, error)) {
+        return FALSE;
+    }
+    __atomic_store_n(&store->size, ioq_store_size(delay->below), __ATOMIC_RELEASE);
+    return TRUE;
+}
+
 static const IoqStoreOps delay_ops = {
     .name = "delay",
     .submit = delay_submit,
     .acquire = delay_acquire,
     .release = delay_release,
+    .refresh_size = delay_refresh_size,
     .free = delay_free,
 };
 

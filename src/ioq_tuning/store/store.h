@@ -51,6 +51,8 @@ typedef struct {
     /* NULL: there is nobody to keep out. See ioq_store_acquire(). */
     gboolean (*acquire)(IoqStore *store, GError **error);
     void (*release)(IoqStore *store);
+    /* NULL: it never changes. FALSE with @error, or without: it has not changed. */
+    gboolean (*refresh_size)(IoqStore *store, GError **error);
 } IoqStoreOps;
 
 struct IoqStore {
@@ -71,6 +73,10 @@ void ioq_store_free(IoqStore *store); /* NULL is fine */
 
 guint64 ioq_store_size(IoqStore *store); /* any thread */
 
+/* Looks for a new size. Returns: whether it has changed; FALSE with @error where it cannot be
+ * known. */
+gboolean ioq_store_refresh_size(IoqStore *store, GError **error);
+
 /**
  * ioq_store_acquire:
  *
@@ -88,9 +94,6 @@ void ioq_store_release(IoqStore *store); /* may be called without having acquire
  * io_uring on it. What does not fit O_DIRECT's alignment goes through the page cache.
  */
 IoqStore *ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only, GError **error);
-
-/* Looks for a new size. Returns: whether it has changed. */
-gboolean ioq_store_file_refresh_size(IoqStore *store, GError **error);
 
 /* What messages call it: a path. */
 void ioq_store_file_set_name(IoqStore *store, const char *name);

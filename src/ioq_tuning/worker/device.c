@@ -173,8 +173,8 @@ on_message(gint fd, GIOCondition condition, gpointer data)
 static void
 read_messages(IoqDevice *device)
 {
-    if (device->source) {
-        return;
+    if (device->source || device->listen_fd < 0) {
+        return; /* or it is being freed */
     }
     device->source = g_unix_fd_source_new(device->fd, G_IO_IN | G_IO_HUP | G_IO_ERR);
     g_source_set_callback(device->source, (GSourceFunc)(void (*)(void))on_message, device, NULL);
@@ -248,6 +248,14 @@ ioq_device_free(IoqDevice *device)
 {
     stop_source(&device->listen_source);
     gantry_fd_clear(&device->listen_fd);
+    /* The front end must not go to the back end after this one before all has ended here. */
+    stop_source(&device->source);
+    for (guint i = 0; i < device->options.max_queues; i++) {
+        device_stop_queue(device, i, FALSE);
+    }
+    while (device_n_started(device) > 0) {
+        g_main_context_iteration(NULL, TRUE);
+    }
     device_disconnect(device);
     while (device->wait != WAIT_NOTHING || g_atomic_int_get(&device->n_news) > 0) {
         g_main_context_iteration(NULL, TRUE);
@@ -266,7 +274,7 @@ ioq_device_refresh_size(IoqDevice *device)
     static const VuHeader header = {VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION, 0};
     g_autoptr(GError) error = NULL;
 
-    if (!ioq_store_file_refresh_size(device->blk.store, &error)) {
+    if (!ioq_store_refresh_size(device->blk.store, &error)) {
         if (error) {
             gantry_warn(_("disk %1$s: %2$s"), device->name, error->message);
         }

@@ -238,9 +238,8 @@ serve(const WorkerOptions *options, GError **error)
     if (!disk_from_options(options, &config->disks[0], error)) {
         return FALSE; /* whatever is at the socket's path is not ours */
     }
-    ok = worker_serve(config, error);
-    unlink(options->socket);
-    return ok;
+    /* The socket's path stays: it may be that of the worker after this one by now. */
+    return worker_serve(config, error);
 }
 
 int

@@ -252,7 +252,8 @@ boot_host() {
     remember_process "$host" "$pid"
     switch=$(recall_process switch) || die "the switch is not running; run 'up' again"
     nsenter --target "$switch" --net ip link delete "port-$host" 2>/dev/null || true
-    nsenter --target "$switch" --net ip link add "port-$host" type veth peer name eth0 netns "$pid"
+    # Always the same MAC, as a machine's: others still know that of the host which lost power.
+    nsenter --target "$switch" --net ip link add "port-$host" type veth peer name eth0 address "$(printf '52:54:00:77:00:%02x' "$(host_number "$host")")" netns "$pid"
     nsenter --target "$switch" --net ip link set "port-$host" master switch up
     wait_until 10 "host $host to move into its root" host_is_in_root "$pid"
     push_load_view "$host"

@@ -565,10 +565,10 @@ test_refresh(Disk *disk, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_false(ioq_store_file_refresh_size(disk->blk.store, &error));
+    g_assert_false(ioq_store_refresh_size(disk->blk.store, &error));
     g_assert_no_error(error);
     g_assert_cmpint(truncate(disk->path, 100 * SECTOR + 511), ==, 0);
-    g_assert_true(ioq_store_file_refresh_size(disk->blk.store, &error));
+    g_assert_true(ioq_store_refresh_size(disk->blk.store, &error));
     g_assert_no_error(error);
     g_assert_cmpuint(ioq_store_size(disk->blk.store), ==, 100 * SECTOR);
 }
