@@ -12,18 +12,6 @@
 #define BAR_CELLS    30
 #define MIB          (1024.0 * 1024.0)
 
-static char *
-cells(double fraction, int n)
-{
-    int full = (int)(CLAMP(fraction, 0.0, 1.0) * n + 0.5);
-    GString *text = g_string_new(NULL);
-
-    for (int i = 0; i < n; i++) {
-        g_string_append_c(text, i < full ? '#' : '.');
-    }
-    return g_string_free(text, FALSE);
-}
-
 void
 balance_view_hosts(const LbState *state, const LbPlan *plan, const LbPolicy *policy)
 {
@@ -38,7 +26,7 @@ balance_view_hosts(const LbState *state, const LbPlan *plan, const LbPolicy *pol
         const LbVerdict *verdict = &g_array_index(plan->verdicts, LbVerdict, i);
         g_autofree char *printable = gantry_printable(host->name);
         g_autofree char *name = cli_padded(printable, HOST_COLUMNS);
-        g_autofree char *bar = cells(verdict->load, LOAD_CELLS);
+        g_autofree char *bar = cli_bar(verdict->load, LOAD_CELLS);
         g_autofree char *text = lb_verdict_explain(plan, state, policy, i);
 
         if (host->status == LB_HOST_UNREACHABLE) {
@@ -109,12 +97,12 @@ balance_view_bar_update(const LbMoveProgress *progress, gpointer data)
     int tenth = (int)(progress->fraction * 10);
 
     if (bar->fancy) {
-        g_autofree char *drawn = cells(progress->fraction, BAR_CELLS);
+        g_autofree char *drawn = cli_bar(progress->fraction, BAR_CELLS);
 
         printf("\r%s [%s] %3.0f %%  %.0f MiB  %.1f s ", bar->label, drawn, progress->fraction * 100,
                (double)progress->sent_bytes / MIB, (double)progress->elapsed_msec / 1000);
     } else if (tenth != bar->last_tenth) {
-        g_autofree char *drawn = cells(progress->fraction, BAR_CELLS);
+        g_autofree char *drawn = cli_bar(progress->fraction, BAR_CELLS);
 
         printf(_("  [%1$s] %2$3.0f %%, %3$.0f MiB sent\n"), drawn, progress->fraction * 100,
                (double)progress->sent_bytes / MIB);
@@ -127,7 +115,7 @@ void
 balance_view_bar_end(BalanceBar *bar, const LbMoveResult *result, guint max_downtime_msec)
 {
     if (bar->fancy) {
-        g_autofree char *full = cells(result ? 1.0 : 0.0, BAR_CELLS);
+        g_autofree char *full = cli_bar(result ? 1.0 : 0.0, BAR_CELLS);
 
         printf("\r%s [%s]\033[K\n", bar->label, full);
     }

@@ -57,3 +57,6 @@ gboolean cli_is_fancy(void);
 /* (transfer full): @text with spaces up to @width columns of a terminal, which printf() cannot: it
  * counts bytes. */
 char *cli_padded(const char *text, int width);
+
+/* (transfer full): @width cells, of which @share (0 to 1) are full. */
+char *cli_bar(double share, int width);

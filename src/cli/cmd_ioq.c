@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * gantry ioq: the disks that gantry-ioqd serves on this host, and the threads of those that QEMU
- * serves (cmd_ioq_apply.c).
+ * serves (cmd_ioq_apply.c); what fits them (cmd_ioq_tune.c).
  */
 #include "cli/ioq.h"
 
@@ -13,6 +13,7 @@
 #include "common/base/text.h"
 #include "common/rpc/rpc.h"
 #include "gantry-config.h"
+#include "ioq_tuning/front/read_load.h"
 
 #define NAME_COLUMNS   20
 #define RESTART_FACTOR 2 /* the daemon waits for the old worker, too */
@@ -42,6 +43,56 @@ const GantryOption cli_ioq_options[] = {
      .type = GANTRY_OPTION_FLAG,
      .offset = G_STRUCT_OFFSET(CliIoqOptions, dry_run),
      .summary = N_("Only show what 'apply' would change")},
+    {.name = "target",
+     .short_name = 't',
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, target),
+     .metavar = "DEV",
+     .summary = N_("Disk to 'tune', where the domain's settings name several")},
+    {.name = "image",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, image),
+     .metavar = "FILE",
+     .summary = N_("Raw image to 'tune' on, instead of the disk's; it is only read")},
+    {.name = "null",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, null),
+     .summary = N_("'tune' on a disk that does nothing, instead of an image")},
+    {.name = "queues",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, n_queues),
+     .fallback = "0",
+     .min = 0,
+     .max = CLI_IOQ_MAX_QUEUES,
+     .metavar = "N",
+     .summary = N_("Queues to 'tune' with; 0: as many as the disk has")},
+    {.name = "depth",
+     .type = GANTRY_OPTION_UINT,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, depth),
+     .fallback = "32",
+     .min = 1,
+     .max = FRONT_READ_MAX_DEPTH,
+     .metavar = "N",
+     .summary = N_("Requests that 'tune' keeps in flight in each queue")},
+    {.name = "time",
+     .type = GANTRY_OPTION_DURATION,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, time_msec),
+     .fallback = "3s",
+     .min = 100,
+     .max = 600 * 1000,
+     .metavar = "TIME",
+     .summary = N_("How long 'tune' puts load on each candidate")},
+    {.name = "plot",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, plot),
+     .metavar = "FILE",
+     .summary = N_("Draw what 'tune' has measured into FILE (SVG)")},
+    {.name = "worker",
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(CliIoqOptions, worker),
+     .fallback = GANTRY_LIBEXECDIR "/gantry-ioq-worker",
+     .metavar = "PROGRAM",
+     .summary = N_("Back end to 'tune' with")},
     {.name = "timeout",
      .type = GANTRY_OPTION_DURATION,
      .offset = G_STRUCT_OFFSET(CliIoqOptions, timeout_msec),
@@ -62,12 +113,14 @@ static const char ioq_examples[] =
        "  status [DOMAIN]   each queue with its thread, requests, and latencies\n"
        "  restart DOMAIN    another worker process, as after an upgrade; no request is lost\n"
        "  apply DOMAIN      libvirt's iothreads for disks that QEMU serves, as the settings say\n"
+       "  tune [DOMAIN]     try each number of queues a thread under load, and recommend one\n"
        "\n"
        "Examples:\n"
        "  gantry ioq status\n"
        "  gantry ioq status --json db1 | jq '.vms[].worker.disks[].queues[].in_flight'\n"
        "  gantry ioq restart db1\n"
-       "  gantry ioq apply --dry-run db1\n");
+       "  gantry ioq apply --dry-run db1\n"
+       "  gantry ioq tune --null --queues 8\n");
 
 static gint64
 number(JsonObject *object, const char *name)
@@ -219,11 +272,14 @@ cli_ioq(int argc, char **argv)
         result = restart(&options, argv[2]);
     } else if (argc == 3 && g_str_equal(argv[1], "apply")) {
         result = cli_ioq_apply(&options, argv[2]);
+    } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "tune")) {
+        result = cli_ioq_tune(&options, argc > 2 ? argv[2] : NULL);
     } else {
         if (argc > 1) {
             fprintf(stderr, "gantry ioq: '%s'?\n", argv[1]);
         }
-        fputs(_("gantry ioq: give a command: status [DOMAIN], restart DOMAIN, or apply DOMAIN\n"),
+        fputs(_("gantry ioq: give a command: status [DOMAIN], restart DOMAIN, apply DOMAIN, "
+                "or tune [DOMAIN]\n"),
               stderr);
         result = CLI_EXIT_USAGE;
     }

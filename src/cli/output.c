@@ -73,3 +73,15 @@ cli_padded(const char *text, int width)
     }
     return g_string_free(out, FALSE);
 }
+
+char *
+cli_bar(double share, int width)
+{
+    int full = (int)(CLAMP(share, 0.0, 1.0) * width + 0.5);
+    GString *text = g_string_new(NULL);
+
+    for (int i = 0; i < width; i++) {
+        g_string_append_c(text, i < full ? '#' : '.');
+    }
+    return g_string_free(text, FALSE);
+}

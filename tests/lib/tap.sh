@@ -24,6 +24,18 @@ expect_match() {
     return 1
 }
 
+# expect_status N COMMAND...: stdout and stderr go to $scratch/out and $scratch/err; the script has made that folder.
+# shellcheck disable=SC2154
+expect_status() {
+    local expected=$1 status=0
+    shift
+    "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
+    [ "$status" = "$expected" ] && return 0
+    diag "exit status $status instead of $expected: $*"
+    diag_file "$scratch/err"
+    return 1
+}
+
 # run_tests [NAME...]: the functions test_NAME, or all, in the order of their definition.
 run_tests() {
     local name number=0 failed=0 status

@@ -130,6 +130,26 @@ gantry_host_process_start(const GantryHost *host, pid_t pid, gint64 *ret_time_se
     return TRUE;
 }
 
+gboolean
+gantry_host_thread_cpu(const GantryHost *host, pid_t pid, pid_t tid, guint64 *ret_nsec,
+                       GError **error)
+{
+    g_autofree char *text = gantry_host_read(host, GANTRY_HOST_FILE_MAX_BYTES, error,
+                                             "proc/%d/task/%d/schedstat", (int)pid, (int)tid);
+    g_auto(GStrv) words = text ? g_strsplit(text, " ", 2) : NULL;
+
+    if (!text) {
+        return FALSE;
+    }
+    if (!words[0] || !g_ascii_string_to_unsigned(words[0], 10, 0, G_MAXINT64, ret_nsec, NULL)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("proc/%1$d/task/%2$d/schedstat is not as the kernel writes it"), (int)pid,
+                    (int)tid);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 /* "cpu  TIMES" or "cpuN TIMES". */
 static gboolean
 parse_stat_line(const char *line, GantryProcStat *stat, GError **error)

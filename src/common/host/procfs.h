@@ -60,3 +60,7 @@ gboolean gantry_host_meminfo(const GantryHost *host, GantryMeminfo *ret_meminfo,
  * time. GANTRY_ERROR_NOT_FOUND: there is no such process. */
 gboolean gantry_host_process_start(const GantryHost *host, pid_t pid, gint64 *ret_time_sec,
                                    GError **error);
+
+/* CPU time that a thread has had so far, in nanoseconds. */
+gboolean gantry_host_thread_cpu(const GantryHost *host, pid_t pid, pid_t tid, guint64 *ret_nsec,
+                                GError **error);

@@ -60,20 +60,23 @@ ioq_target_free(gpointer data)
     g_free(target);
 }
 
-/* What QEMU gives a virtio device whose XML does not say it: a queue for each CPU at the start. */
-static guint
-default_queues(GantryXml *domain)
+guint
+ioq_driver_queues(GantryXml *domain, const xmlNode *driver)
 {
+    g_autofree char *said = driver ? gantry_xml_attribute(driver, "queues") : NULL;
     const xmlNode *vcpu = gantry_xml_path(domain, "vcpu");
     g_autofree char *text = vcpu ? gantry_xml_content(vcpu) : NULL;
-    guint64 n = 1;
+    guint64 n = 0;
     guint current;
 
-    if (text) {
-        gantry_parse_uint(text, 1, MAX_VCPUS, &n, NULL);
+    if (said) {
+        gantry_parse_uint(said, 1, MAX_QUEUES, &n, NULL);
+        return (guint)n;
     }
     if (vcpu && ioq_attribute_uint(vcpu, "current", MAX_VCPUS, &current) && current > 0) {
         n = current;
+    } else if (!text || !gantry_parse_uint(text, 1, MAX_VCPUS, &n, NULL)) {
+        n = 1;
     }
     return MIN((guint)n, MAX_QUEUES);
 }
@@ -147,7 +150,6 @@ read_driver(GantryXml *domain, IoqTarget *target, GError **error)
 {
     g_autofree char *ioeventfd = NULL;
     g_autofree char *queues = NULL;
-    guint64 n;
 
     target->driver = gantry_xml_next_child(target->device, NULL, NULL, "driver");
     ioeventfd = target->driver ? gantry_xml_attribute(target->driver, "ioeventfd") : NULL;
@@ -160,17 +162,14 @@ read_driver(GantryXml *domain, IoqTarget *target, GError **error)
     }
     queues = target->driver ? gantry_xml_attribute(target->driver, "queues") : NULL;
     target->says_queues = queues != NULL;
-    target->n_queues = queues ? 0 : default_queues(domain);
-    if (queues) {
-        if (!gantry_parse_uint(queues, 1, MAX_QUEUES, &n, NULL)) {
-            g_autofree char *excerpt = gantry_excerpt(queues);
+    target->n_queues = ioq_driver_queues(domain, target->driver);
+    if (target->n_queues == 0) {
+        g_autofree char *excerpt = gantry_excerpt(queues);
 
-            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
-                        _("%1$s has queues='%2$s' in its <driver>; 1 to %3$u are possible"),
-                        target->name, excerpt, MAX_QUEUES);
-            return FALSE;
-        }
-        target->n_queues = (guint)n;
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s has queues='%2$s' in its <driver>; 1 to %3$u are possible"),
+                    target->name, excerpt, MAX_QUEUES);
+        return FALSE;
     }
     return TRUE;
 }

@@ -9,6 +9,10 @@ const xmlNode *ioq_domain_disk(GantryXml *domain, const char *target);
 /* How many queues a thread of @device (nullable: one that <tuning> does not name) serves. */
 guint ioq_queues_per_thread(const GantryElement *tuning, const GantryElement *device);
 
+/* How many queues a device of the domain with this <driver> (nullable) has: what it says, or what
+ * QEMU gives it by itself, one for each CPU at the start. 0: what it says is not possible. */
+guint ioq_driver_queues(GantryXml *domain, const xmlNode *driver);
+
 /* A virtio device whose queues are to be served by iothreads of its own. */
 typedef struct {
     char *name;            /* for messages: "disk 'vda'", "disk 'sda' (scsi controller 0)" */

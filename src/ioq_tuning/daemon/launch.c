@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -260,35 +259,6 @@ fill_config(IoqVm *vm, WorkerConfig *config, GSubprocessLauncher *launcher, GErr
     return TRUE;
 }
 
-/* The numbers in it are the worker's, not ours: nothing may be closed by them. */
-static void
-config_free(WorkerConfig *config)
-{
-    config->ready_fd = -1;
-    for (guint i = 0; i < config->n_disks; i++) {
-        config->disks[i].listen_fd = config->disks[i].buffered_fd = -1;
-        config->disks[i].direct_fd = -1;
-        config->disks[i].n_nbd = 0;
-    }
-    worker_config_free(config);
-}
-
-static int
-config_as_file(const WorkerConfig *config, GError **error)
-{
-    g_autofree char *text = worker_config_format(config);
-    gantry_autofd fd = memfd_create("gantry-ioq-config", MFD_CLOEXEC);
-
-    if (fd < 0 || !gantry_fd_write_all(fd, text, strlen(text), error) ||
-        lseek(fd, 0, SEEK_SET) < 0) {
-        if (error && !*error) {
-            gantry_set_error_errno(error, errno, _("Cannot write a worker's configuration"));
-        }
-        return -1;
-    }
-    return gantry_fd_steal(&fd);
-}
-
 gint64
 ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error)
 {
@@ -297,11 +267,12 @@ ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error)
     g_autoptr(GSubprocess) process = NULL;
     WorkerConfig *config = worker_config_new(vm->disks->len);
     gboolean filled = fill_config(vm, config, launcher, error);
-    int fd = filled ? config_as_file(config, error) : -1;
+    int fd = filled ? worker_config_to_file(config, error) : -1;
     const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
     int ready[2];
 
-    config_free(config);
+    worker_config_forget_fds(config);
+    worker_config_free(config);
     if (fd < 0) {
         return 0;
     }

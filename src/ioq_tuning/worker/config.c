@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/base/error.h"
 #include "common/base/fd.h"
@@ -214,4 +217,36 @@ worker_config_format(const WorkerConfig *config)
     json_builder_end_object(builder);
     root = json_builder_get_root(builder);
     return json_to_string(root, FALSE);
+}
+
+int
+worker_config_to_file(const WorkerConfig *config, GError **error)
+{
+    g_autofree char *text = worker_config_format(config);
+    gantry_autofd fd = memfd_create("gantry-ioq-config", MFD_CLOEXEC);
+
+    if (fd < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot write a worker's configuration"));
+        return -1;
+    }
+    if (!gantry_fd_write_all(fd, text, strlen(text), error)) {
+        return -1;
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot write a worker's configuration"));
+        return -1;
+    }
+    return gantry_fd_steal(&fd);
+}
+
+void
+worker_config_forget_fds(WorkerConfig *config)
+{
+    config->ready_fd = -1;
+    for (guint i = 0; i < config->n_disks; i++) {
+        WorkerDisk *disk = &config->disks[i];
+
+        disk->listen_fd = disk->buffered_fd = disk->direct_fd = -1;
+        disk->n_nbd = 0;
+    }
 }

@@ -46,5 +46,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(WorkerConfig, worker_config_free)
 WorkerConfig *worker_config_read(int fd, GError **error);
 char *worker_config_format(const WorkerConfig *config);
 
+/* A file in memory, at its beginning, that holds it; -1 on failure. */
+int worker_config_to_file(const WorkerConfig *config, GError **error);
+
+/* For whoever starts a worker: the numbers in @config are the worker's, and nothing is to be closed
+ * by them. */
+void worker_config_forget_fds(WorkerConfig *config);
+
 /* Serves until SIGTERM. Takes the descriptors out of @config. */
 gboolean worker_serve(WorkerConfig *config, GError **error);

@@ -20,13 +20,12 @@
 #include <unistd.h>
 
 #include "ioq_tuning/front/front.h"
+#include "ioq_tuning/front/latency.h"
 
 #define BLOCK         4096
 #define SECTORS       (BLOCK / 512)
 #define BLOCKS_A_SLOT 16
 #define UNSET_STATUS  0xff
-#define LATENCIES     (64 * 1024) /* buckets of LATENCY_NSEC; the last takes all above */
-#define LATENCY_NSEC  200
 #define HUNG_SECONDS  20
 
 static char *socket_path;
@@ -88,8 +87,7 @@ typedef struct {
     guint in_flight; /* atomic */
     guint64 requests, errors, duplicates, bad;
     gint64 last_done_nsec; /* atomic */
-    guint32 *latencies;
-    gint64 max_nsec;
+    FrontLatency latency;
 } Load;
 
 static Front *front;
@@ -100,15 +98,6 @@ static void
 on_sigterm(int number)
 {
     ended_early = 1;
-}
-
-static gint64
-now_nsec(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * G_GINT64_CONSTANT(1000000000) + t.tv_nsec;
 }
 
 static guint32
@@ -175,7 +164,7 @@ submit(Load *load, guint slot)
     pieces[0] = (DriverPiece){front_guest_address(front, &shared->header), 16, FALSE};
     pieces[1] = (DriverPiece){front_guest_address(front, data), BLOCK, !buffer->is_write};
     pieces[2] = (DriverPiece){front_guest_address(front, &shared->status), 1, TRUE};
-    buffer->begin_nsec = now_nsec();
+    buffer->begin_nsec = front_now_nsec();
     g_atomic_int_inc((gint *)&load->in_flight);
     driver_ring_add(&load->queue->ring, id, pieces, 3, indirect ? shared->table : NULL,
                     front_guest_address(front, shared->table));
@@ -217,7 +206,7 @@ reap(Load *load)
     gboolean any = FALSE;
 
     while (driver_ring_take_used(&load->queue->ring, &id, &length)) {
-        gint64 now = now_nsec();
+        gint64 now = front_now_nsec();
         Buffer *buffer;
         gint64 nsec;
 
@@ -230,8 +219,7 @@ reap(Load *load)
         nsec = now - buffer->begin_nsec;
         buffer->is_busy = FALSE;
         load->requests++;
-        load->max_nsec = MAX(load->max_nsec, nsec);
-        load->latencies[MIN(nsec / LATENCY_NSEC, LATENCIES - 1)]++;
+        front_latency_add(&load->latency, nsec);
         __atomic_store_n(&load->last_done_nsec, now, __ATOMIC_RELAXED);
         check(load, buffer, &load->shared[id]);
         load->rested[(load->first_rested + load->n_rested++) % load->n_ids] = id;
@@ -281,7 +269,7 @@ load_init(Load *load, guint index, char *memory)
     load->data = memory + (load->n_ids * sizeof(Shared) + BLOCK - 1) / BLOCK * BLOCK;
     load->buffers = g_new0(Buffer, load->n_ids);
     load->versions = g_new0(guint64, (gsize)depth * BLOCKS_A_SLOT);
-    load->latencies = g_new0(guint32, LATENCIES);
+    front_latency_init(&load->latency);
     load->random = index * 7919 + 12345;
     load->rested = g_new(guint16, load->n_ids);
     for (guint i = 0; i < load->n_ids; i++) {
@@ -312,7 +300,7 @@ total_in_flight(const Load *loads)
 static void
 connect_again(Load *loads, gint64 *max_outage_nsec)
 {
-    gint64 gone = now_nsec();
+    gint64 gone = front_now_nsec();
     gint64 latest = 0;
 
     while (!front_connect(front, NULL)) {
@@ -322,30 +310,11 @@ connect_again(Load *loads, gint64 *max_outage_nsec)
         for (gint i = 0; i < n_queues; i++) {
             latest = MAX(latest, __atomic_load_n(&loads[i].last_done_nsec, __ATOMIC_RELAXED));
         }
-        if (now_nsec() - gone > HUNG_SECONDS * G_GINT64_CONSTANT(1000000000)) {
+        if (front_now_nsec() - gone > HUNG_SECONDS * G_GINT64_CONSTANT(1000000000)) {
             return;
         }
     }
     *max_outage_nsec = MAX(*max_outage_nsec, latest - gone);
-}
-
-static double
-percentile(const Load *loads, double fraction)
-{
-    guint64 total = 0, sum = 0;
-
-    for (gint i = 0; i < n_queues; i++) {
-        total += loads[i].requests;
-    }
-    for (guint b = 0; b < LATENCIES; b++) {
-        for (gint i = 0; i < n_queues; i++) {
-            sum += loads[i].latencies[b];
-        }
-        if (sum > 0 && (double)sum >= fraction * (double)total) {
-            return (b + 1) * LATENCY_NSEC / 1000.0;
-        }
-    }
-    return 0;
 }
 
 static int
@@ -353,9 +322,12 @@ report(const Load *loads, gint64 nsec, guint reconnections, gint64 outage_nsec)
 {
     guint64 requests = 0, errors = 0, duplicates = 0, bad = 0, lost = total_in_flight(loads);
     struct rusage usage;
+    FrontLatency latency;
     double cpu;
 
+    front_latency_init(&latency);
     for (gint i = 0; i < n_queues; i++) {
+        front_latency_merge(&latency, &loads[i].latency);
         requests += loads[i].requests;
         errors += loads[i].errors;
         duplicates += loads[i].duplicates;
@@ -368,9 +340,10 @@ report(const Load *loads, gint64 nsec, guint reconnections, gint64 outage_nsec)
            "\"p99_us\": %.1f, \"client_cpu_s\": %.3f, \"errors\": %" G_GUINT64_FORMAT
            ", \"lost\": %" G_GUINT64_FORMAT ", \"duplicated\": %" G_GUINT64_FORMAT
            ", \"bad\": %" G_GUINT64_FORMAT ", \"reconnections\": %u, \"max_outage_ms\": %.1f}\n",
-           requests, (double)requests * 1e9 / (double)nsec, percentile(loads, 0.5),
-           percentile(loads, 0.99), cpu, errors, lost, duplicates, bad, reconnections,
-           (double)outage_nsec / 1e6);
+           requests, (double)requests * 1e9 / (double)nsec, front_latency_percentile(&latency, 0.5),
+           front_latency_percentile(&latency, 0.99), cpu, errors, lost, duplicates, bad,
+           reconnections, (double)outage_nsec / 1e6);
+    front_latency_clear(&latency);
     return errors + lost + duplicates + bad > 0;
 }
 
@@ -401,13 +374,13 @@ main(int argc, char **argv)
     }
     loads = g_new0(Load, n_queues);
     threads = g_new0(GThread *, n_queues);
-    begin = now_nsec();
+    begin = front_now_nsec();
     for (gint i = 0; i < n_queues; i++) {
         load_init(&loads[i], (guint)i, front->buffers + load_bytes() * (gsize)i);
         threads[i] = g_thread_new("load", run, &loads[i]);
     }
     sigaction(SIGTERM, &(const struct sigaction){.sa_handler = on_sigterm}, NULL);
-    while (!ended_early && now_nsec() - begin < seconds * G_GINT64_CONSTANT(1000000000) &&
+    while (!ended_early && front_now_nsec() - begin < seconds * G_GINT64_CONSTANT(1000000000) &&
            (stop_after_reconnects == 0 || (gint)reconnections < stop_after_reconnects)) {
         if (front_is_gone(front, 50)) {
             if (!reconnect) {
@@ -418,11 +391,11 @@ main(int argc, char **argv)
             connect_again(loads, &outage);
         }
     }
-    nsec = now_nsec() - begin;
+    nsec = front_now_nsec() - begin;
     g_atomic_int_set(&is_stopping, TRUE);
-    for (stopped = now_nsec();
+    for (stopped = front_now_nsec();
          total_in_flight(loads) > 0 &&
-         now_nsec() - stopped < HUNG_SECONDS * G_GINT64_CONSTANT(1000000000);) {
+         front_now_nsec() - stopped < HUNG_SECONDS * G_GINT64_CONSTANT(1000000000);) {
         if (front_is_gone(front, 5)) {
             if (!reconnect) {
                 break;

@@ -194,6 +194,26 @@ test_process_start(Tree *tree, gconstpointer data)
     }
 }
 
+static void
+test_thread_cpu(Tree *tree, gconstpointer data)
+{
+    static const char *const bad[] = {"", "x 1 2", "-1 2 3", "18446744073709551616 1 1"};
+    g_autoptr(GError) error = NULL;
+    guint64 nsec;
+
+    scratch_write(tree->root, "proc/12/task/13/schedstat", "123456789012 99 7\n");
+    g_assert_true(gantry_host_thread_cpu(tree->host, 12, 13, &nsec, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(nsec, ==, G_GUINT64_CONSTANT(123456789012));
+    g_assert_false(gantry_host_thread_cpu(tree->host, 12, 14, &nsec, &error));
+    assert_failed(&error, GANTRY_ERROR_NOT_FOUND, "proc/12/task/14/schedstat");
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        scratch_write(tree->root, "proc/12/task/13/schedstat", bad[i]);
+        g_assert_false(gantry_host_thread_cpu(tree->host, 12, 13, &nsec, &error));
+        assert_failed(&error, GANTRY_ERROR_INVALID, "proc/12/task/13/schedstat");
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -203,6 +223,7 @@ main(int argc, char **argv)
     TREE_TEST("/procfs/meminfo", test_meminfo);
     TREE_TEST("/procfs/bad-meminfo", test_bad_meminfo);
     TREE_TEST("/procfs/process-start", test_process_start);
+    TREE_TEST("/procfs/thread-cpu", test_thread_cpu);
     TREE_TEST("/pressure/read", test_pressure);
     TREE_TEST("/pressure/bad", test_bad_pressure);
     return g_test_run();
