@@ -112,6 +112,7 @@ static const char ioq_examples[] =
     N_("Commands:\n"
        "  status [DOMAIN]   each queue with its thread, requests, and latencies\n"
        "  restart DOMAIN    another worker process, as after an upgrade; no request is lost\n"
+       "  refresh DOMAIN    tell the guest of images that have grown\n"
        "  apply DOMAIN      libvirt's iothreads for disks that QEMU serves, as the settings say\n"
        "  tune [DOMAIN]     try each number of queues a thread under load, and recommend one\n"
        "\n"
@@ -238,7 +239,7 @@ status(const CliIoqOptions *options, const char *domain)
 }
 
 static int
-restart(const CliIoqOptions *options, const char *domain)
+tell_daemon(const CliIoqOptions *options, const char *method, const char *domain)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -249,7 +250,7 @@ restart(const CliIoqOptions *options, const char *domain)
     cli_json_string(builder, "domain", domain);
     json_builder_end_object(builder);
     params = json_builder_get_root(builder);
-    answer = gantry_rpc_call(options->socket, "ioq/restart", params,
+    answer = gantry_rpc_call(options->socket, method, params,
                              (guint)options->timeout_msec * RESTART_FACTOR, &error);
     return answer ? CLI_EXIT_OK : cli_report_error("ioq", &error, CLI_EXIT_FAILED);
 }
@@ -269,7 +270,9 @@ cli_ioq(int argc, char **argv)
     } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "status")) {
         result = status(&options, argc > 2 ? argv[2] : NULL);
     } else if (argc == 3 && g_str_equal(argv[1], "restart")) {
-        result = restart(&options, argv[2]);
+        result = tell_daemon(&options, "ioq/restart", argv[2]);
+    } else if (argc == 3 && g_str_equal(argv[1], "refresh")) {
+        result = tell_daemon(&options, "ioq/refresh", argv[2]);
     } else if (argc == 3 && g_str_equal(argv[1], "apply")) {
         result = cli_ioq_apply(&options, argv[2]);
     } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "tune")) {
@@ -278,8 +281,9 @@ cli_ioq(int argc, char **argv)
         if (argc > 1) {
             fprintf(stderr, "gantry ioq: '%s'?\n", argv[1]);
         }
-        fputs(_("gantry ioq: give a command: status [DOMAIN], restart DOMAIN, apply DOMAIN, "
-                "or tune [DOMAIN]\n"),
+        fputs(_("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
+                "apply DOMAIN
+"),
               stderr);
         result = CLI_EXIT_USAGE;
     }

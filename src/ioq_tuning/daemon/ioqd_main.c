@@ -319,6 +319,22 @@ on_restart(GantryRpcRequest *request, gpointer data)
 }
 
 static void
+on_refresh(GantryRpcRequest *request, gpointer data)
+{
+    IoqVm *vm = vm_of(request, data);
+    g_autofree char *control = vm ? ioq_vm_control(vm) : NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonNode) answer =
+        vm ? gantry_rpc_call(control, "ioq/refresh", NULL, STATUS_TIMEOUT_MSEC, &error) : NULL;
+
+    if (answer) {
+        reply_done(request);
+    } else if (error) {
+        gantry_rpc_request_fail(request, GANTRY_RPC_REFUSED, error->message);
+    }
+}
+
+static void
 add_vm(JsonBuilder *builder, const IoqVm *vm)
 {
     g_autofree char *control = ioq_vm_control(vm);
@@ -375,6 +391,7 @@ static const GantryRpcMethod methods[] = {
     {"hook/release", on_release},
     {"ioq/status", on_status},
     {"ioq/restart", on_restart},
+    {"ioq/refresh", on_refresh},
     {NULL, NULL},
 };
 
