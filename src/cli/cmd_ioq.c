@@ -281,10 +281,10 @@ cli_ioq(int argc, char **argv)
         if (argc > 1) {
             fprintf(stderr, "gantry ioq: '%s'?\n", argv[1]);
         }
-        fputs(_("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
-                "apply DOMAIN
-"),
-              stderr);
+        fputs(
+            _("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
+              "apply DOMAIN\n"),
+            stderr);
         result = CLI_EXIT_USAGE;
     }
     gantry_options_clear(cli_ioq_options, &options);
