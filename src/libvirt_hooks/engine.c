@@ -20,16 +20,19 @@
 #include "common/host/cpu.h"
 #include "common/xml/settings.h"
 #include "libvirt_hooks/daemons.h"
+#include "libvirt_hooks/fit_settings.h"
 #include "libvirt_hooks/refusal.h"
 #include "libvirt_hooks/rewrite.h"
-#include "ioq_tuning/ioq_ext.h"
 
 /* What is found out on the way; each part may be missing. */
 typedef struct {
     GantryXml *domain;
     GantryDomainIdentity identity;
     GantrySettings *settings;
-    char *rewritten; /* NULL: the XML stays as it is */
+    gboolean host_is_loaded;
+    HookHostConfig *host; /* NULL: there is no host.conf */
+    GantryCpuset *online; /* NULL: nobody wants to know */
+    char *rewritten;      /* NULL: the XML stays as it is */
     gsize n_rewritten;
     GantryXml *rewritten_domain;
     GString *daemons;
@@ -43,6 +46,8 @@ hook_state_clear(HookState *state)
 {
     gantry_domain_identity_clear(&state->identity);
     g_clear_pointer(&state->settings, gantry_settings_free);
+    g_clear_pointer(&state->host, hook_host_config_free);
+    g_clear_pointer(&state->online, gantry_cpuset_free);
     g_clear_pointer(&state->rewritten_domain, gantry_xml_free);
     g_clear_pointer(&state->domain, gantry_xml_free);
     g_clear_pointer(&state->rewritten, g_free);
@@ -147,36 +152,55 @@ read_online_cpus(const char *root, GError **error)
     return host ? gantry_host_online_cpus(host, error) : NULL;
 }
 
-/* Is there an iothread whose CPUs the settings may say? */
+/* host.conf, and this host's CPUs where they are wanted; once. */
 static gboolean
-pins_iothreads(const HookRun *run, const HookState *state)
+load_host(const HookRun *run, HookState *state, GError **error)
 {
-    return state->settings && run->operation->may_rewrite &&
-           gantry_settings_get(state->settings, ioq_extension.feature)->enabled;
+    g_autoptr(GError) local = NULL;
+
+    if (state->host_is_loaded) {
+        return TRUE;
+    }
+    state->host = hook_host_config_load(run->paths->host_conf, &local);
+    if (!state->host && !g_error_matches(local, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    if ((state->host && hook_host_config_has_cpus(state->host)) ||
+        (run->operation->may_rewrite && state->settings && has_features(run, state))) {
+        state->online = read_online_cpus(run->paths->root, error);
+        if (!state->online) {
+            return FALSE;
+        }
+    }
+    state->host_is_loaded = TRUE;
+    return TRUE;
+}
+
+/* Of a domain's end, daemons need no settings that make sense. */
+static gboolean
+fit_settings(const HookRun *run, HookState *state, GError **error)
+{
+    if (!state->settings || !has_features(run, state) || run->operation->tells_all) {
+        return TRUE;
+    }
+    return load_host(run, state, error) &&
+           (!state->host || !hook_host_config_has_cpus(state->host) ||
+            hook_fit_settings(state->settings, run->extensions, state->host, state->online, error));
 }
 
 static gboolean
 rewrite(const HookRun *run, HookState *state, GError **error)
 {
-    g_autoptr(GError) local = NULL;
-    g_autoptr(HookHostConfig) host = hook_host_config_load(run->paths->host_conf, &local);
-    g_autoptr(GantryCpuset) online = NULL;
     HookRewriteContext context;
 
-    if (!host && !g_error_matches(local, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND)) {
-        g_propagate_error(error, g_steal_pointer(&local));
+    if (!load_host(run, state, error)) {
         return FALSE;
-    }
-    if ((host && hook_host_config_has_cpus(host)) || pins_iothreads(run, state)) {
-        online = read_online_cpus(run->paths->root, error);
-        if (!online) {
-            return FALSE;
-        }
     }
     context = (HookRewriteContext){.domain_name = run->domain_name,
                                    .settings = state->settings,
-                                   .host = host,
-                                   .online = online};
+                                   .host = state->host,
+                                   .online = state->online};
     if (!hook_rewrite(run->operation, state->domain, &context, &state->rewritten,
                       &state->n_rewritten, error)) {
         return FALSE;
@@ -240,6 +264,10 @@ run_steps(const HookRun *run, HookState *state, GError **error)
     }
     local = NULL;
     if (!resolve_settings(run, state, &local) && !fail(run, local, error)) {
+        return FALSE;
+    }
+    local = NULL;
+    if (!fit_settings(run, state, &local) && !fail(run, local, error)) {
         return FALSE;
     }
     local = NULL;

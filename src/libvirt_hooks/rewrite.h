@@ -8,7 +8,7 @@
 /* What a rewrite may know. */
 typedef struct {
     const char *domain_name;        /* for the log */
-    const GantrySettings *settings; /* NULL: they could not be read */
+    const GantrySettings *settings; /* with this host's CPUs; NULL: they could not be read */
     const HookHostConfig *host;     /* NULL: this host has no host.conf */
     const GantryCpuset *online;     /* this host's CPUs; NULL where nobody wants to know */
 } HookRewriteContext;

@@ -10,41 +10,15 @@
 #include "ioq_tuning/ioq_ext.h"
 #include "libvirt_hooks/rewrite.h"
 
-/* The settings with each cpuset as host.conf says it: they were written for some other host, as all
- * of the XML. */
-static GantryElement *
-fit_settings(const GantryElement *tuning, const HookRewriteContext *context, GError **error)
-{
-    g_autoptr(GantryElement) copy = gantry_element_copy(tuning);
-
-    for (guint i = 0; context->host && i < copy->children->len; i++) {
-        GantryElement *device = copy->children->pdata[i];
-        const char *cpus = gantry_element_string(device, "cpuset");
-        g_autofree char *where =
-            g_strdup_printf("<device target='%s'>", gantry_element_string(device, "target"));
-        g_autofree char *mapped = NULL;
-
-        if (cpus && !hook_host_config_map_cpus(context->host, cpus, context->online, where, &mapped,
-                                               error)) {
-            return NULL;
-        }
-        if (mapped) {
-            gantry_element_set(device, "cpuset", mapped);
-        }
-    }
-    return g_steal_pointer(&copy);
-}
-
 static gboolean
 apply(GantryXml *domain, const GantryElement *tuning, const HookRewriteContext *context,
       HookChanges *changes, GError **error)
 {
     const IoqApplyOptions options = {.online = context->online, .guest_runs = TRUE};
-    g_autoptr(GantryElement) fitting = fit_settings(tuning, context, error);
     g_autoptr(GPtrArray) made = NULL;
     g_autoptr(GPtrArray) left = NULL;
 
-    if (!fitting || !ioq_apply(domain, fitting, &options, changes->edit, &made, &left, error)) {
+    if (!ioq_apply(domain, tuning, &options, changes->edit, &made, &left, error)) {
         return FALSE;
     }
     for (guint i = 0; i < left->len; i++) {

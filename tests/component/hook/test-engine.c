@@ -615,6 +615,32 @@ test_rewritten_call(World *world, gconstpointer data)
         strstr(fake_daemon_wait(daemon, 1), "file='/var/lib/gantry-lab/shared/disk0.img'"));
 }
 
+/* CPUs of the settings are told as host.conf has them here; CPUs that cannot be had here are not
+ * told, and refuse a start. */
+static void
+test_fitting_call(World *world, gconstpointer data)
+{
+    g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
+    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
+    g_autofree char *xml =
+        world_domain("stdin-prepare.xml", "<q:tuning xmlns:q='urn:gantry:ioq:1'>"
+                                          "<q:device target='vda' cpuset='1-2'/></q:tuning>");
+    static const char *const told[] = {"prepare", "started", "reconnect"};
+    g_auto(Outcome) outcome = {0};
+
+    world_write(world, "etc/gantry/host.conf", "[cpu-class fast]\ncpus=8-11\nelsewhere=0-3\n");
+    for (gsize i = 0; i < G_N_ELEMENTS(told); i++) {
+        check_pass(world, told[i], "begin", xml);
+        g_assert_nonnull(strstr(fake_daemon_call(daemon, (guint)i), "cpuset='9-10'"));
+    }
+    world_write(world, "etc/gantry/host.conf", "[cpu-class fast]\ncpus=8\nelsewhere=0-3\n");
+    check_failure(world, hook_operation_find("prepare", "begin"), xml, "<device> cpuset");
+    world_run(world, "reconnect", "begin", xml, strlen(xml), &outcome);
+    g_assert_cmpint(outcome.status, ==, 0);
+    g_assert_cmpuint(fake_daemon_n_calls(daemon), ==, G_N_ELEMENTS(told) + 1);
+    g_assert_null(strstr(fake_daemon_call(daemon, G_N_ELEMENTS(told)), "cpuset"));
+}
+
 #define ADD(path, function) g_test_add(path, World, NULL, world_set_up, function, world_tear_down)
 
 int
@@ -650,5 +676,6 @@ main(int argc, char **argv)
     ADD("/hook/engine/restore-odd-uuid", test_restore_odd_uuid);
     ADD("/hook/engine/no-room", test_no_room);
     ADD("/hook/engine/rewritten-call", test_rewritten_call);
+    ADD("/hook/engine/fitting-call", test_fitting_call);
     return g_test_run();
 }

@@ -4,6 +4,7 @@
 
 #include "common/base/error.h"
 #include "extensions/extensions.h"
+#include "libvirt_hooks/fit_settings.h"
 #include "libvirt_hooks/rewrite.h"
 
 /* Runs @operation's rewrites with a host.conf over a domain, by its own settings. FALSE as
@@ -29,6 +30,10 @@ run(const char *operation, const char *conf, const char *text, char **ret_text, 
     host = hook_host_config_load(path, &local);
     unlink(path);
     g_assert_no_error(local);
+    if (hook_host_config_has_cpus(host) &&
+        !hook_fit_settings(settings, gantry_extensions, host, online, error)) {
+        return FALSE;
+    }
     context = (HookRewriteContext){
         .domain_name = "d", .settings = settings, .host = host, .online = online};
     return hook_rewrite(hook_operation_find(operation, "begin"), domain, &context, ret_text,
