@@ -266,20 +266,6 @@ edit_target(const Plan *plan, GantryXmlEdit *edit, GPtrArray *changes)
                g_steal_pointer(&after));
 }
 
-static const xmlNode *
-find_pin(const xmlNode *cputune, guint id)
-{
-    const xmlNode *pin = NULL;
-    guint pinned;
-
-    while (cputune && (pin = gantry_xml_next_child(cputune, pin, NULL, "iothreadpin"))) {
-        if (ioq_attribute_uint(pin, "iothread", G_MAXINT, &pinned) && pinned == id) {
-            return pin;
-        }
-    }
-    return NULL;
-}
-
 /* Sets an iothread's CPUs; what has no element yet is appended to @more. */
 static void
 edit_pin(const xmlNode *pin, guint id, const char *cpus, GString *more, GantryXmlEdit *edit,
@@ -314,7 +300,7 @@ edit_pins(GantryXml *domain, const GPtrArray *plans, GantryXmlEdit *edit, GPtrAr
         for (guint k = 0; plan->target->cpus && k < plan->ids->len; k++) {
             guint id = g_array_index(plan->ids, guint, k);
 
-            edit_pin(find_pin(cputune, id), id, plan->target->cpus, more, edit, changes);
+            edit_pin(ioq_threads_pin(domain, id), id, plan->target->cpus, more, edit, changes);
         }
     }
     if (cputune && more->len > 0) {

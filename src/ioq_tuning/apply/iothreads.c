@@ -339,3 +339,18 @@ ioq_threads_edit(GantryXml *domain, const IoqThreads *before, const IoqThreads *
         }
     }
 }
+
+const xmlNode *
+ioq_threads_pin(GantryXml *domain, guint id)
+{
+    const xmlNode *cputune = gantry_xml_path(domain, "cputune");
+    const xmlNode *pin = NULL;
+    guint pinned;
+
+    while (cputune && (pin = gantry_xml_next_child(cputune, pin, NULL, "iothreadpin"))) {
+        if (ioq_attribute_uint(pin, "iothread", MAX_ID, &pinned) && pinned == id) {
+            return pin;
+        }
+    }
+    return NULL;
+}

@@ -30,6 +30,9 @@ void ioq_threads_remove(IoqThreads *threads, guint id);
 /* (transfer full): "1-2,5", or a word for none; for people. */
 char *ioq_threads_format(const IoqThreads *threads);
 
+/* The <iothreadpin> of an iothread; NULL: it has none. */
+const xmlNode *ioq_threads_pin(GantryXml *domain, guint id);
+
 /* (transfer full) (element-type guint): the ids that a device's <driver> names, each once, in its
  * order. @driver may be NULL. */
 GArray *ioq_driver_ids(const xmlNode *driver);

@@ -18,6 +18,7 @@
 #include "common/rpc/rpc.h"
 #include "gantry-config.h"
 #include "ioq_tuning/daemon/disks.h"
+#include "ioq_tuning/daemon/pinner.h"
 #include "ioq_tuning/daemon/vm.h"
 
 #define STATUS_TIMEOUT_MSEC 2000
@@ -30,6 +31,7 @@ typedef struct {
     char *worker_user;
     char *qemu_user;
     char *group;
+    char *connect;
     guint64 poll_usec;
     gboolean version;
 } DaemonOptions;
@@ -76,6 +78,13 @@ static const GantryOption daemon_options[] = {
      .offset = G_STRUCT_OFFSET(DaemonOptions, group),
      .metavar = "GROUP",
      .summary = N_("Group that may use the control socket, besides root")},
+    {.name = "connect",
+     .short_name = 'c',
+     .type = GANTRY_OPTION_STRING,
+     .offset = G_STRUCT_OFFSET(DaemonOptions, connect),
+     .fallback = "qemu:///system",
+     .metavar = "URI",
+     .summary = N_("libvirt of this host, which pins iothreads")},
     {.name = "poll",
      .type = GANTRY_OPTION_UINT,
      .offset = G_STRUCT_OFFSET(DaemonOptions, poll_usec),
@@ -100,6 +109,7 @@ typedef struct {
     IoqVmOptions vm_options;
     GHashTable *vms;      /* uuid -> IoqVm */
     GHashTable *incoming; /* set of uuids: VMs that another host is about to send */
+    IoqPinner *pinner;
 } Daemon;
 
 /* Requests */
@@ -208,6 +218,30 @@ on_prepare(GantryRpcRequest *request, gpointer data)
     reply_done(request);
 }
 
+/* What runs in QEMU gets the CPUs that it should have; else it runs on where it is. */
+static void
+pin_iothreads(Daemon *daemon, const HookParams *params)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (params->settings && !ioq_pinner_look(daemon->pinner, params->uuid, params->name,
+                                             params->settings, params->xml, &error)) {
+        gantry_warn(_("domain '%1$s': its iothreads stay on the CPUs that they are on: %2$s"),
+                    params->name, error->message);
+    }
+}
+
+static void
+on_started(GantryRpcRequest *request, gpointer data)
+{
+    HookParams params = {0};
+
+    if (read_params(request, &params)) {
+        pin_iothreads(data, &params);
+        reply_done(request);
+    }
+}
+
 /* reconnect: the VM runs. What serves it is not touched, whatever its settings say by now. */
 static void
 on_reconnect(GantryRpcRequest *request, gpointer data)
@@ -218,6 +252,7 @@ on_reconnect(GantryRpcRequest *request, gpointer data)
     if (!read_params(request, &params)) {
         return;
     }
+    pin_iothreads(daemon, &params);
     if (g_hash_table_contains(daemon->vms, params.uuid)) {
         reply_done(request);
     } else {
@@ -387,6 +422,7 @@ static const GantryRpcMethod methods[] = {
     {"ping", on_ping},
     {"hook/migrate", on_migrate},
     {"hook/prepare", on_prepare},
+    {"hook/started", on_started},
     {"hook/reconnect", on_reconnect},
     {"hook/release", on_release},
     {"ioq/status", on_status},
@@ -464,6 +500,7 @@ run(const DaemonOptions *options, GError **error)
     daemon.vms =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)ioq_vm_free);
     daemon.incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    daemon.pinner = ioq_pinner_new(options->connect);
     server = gantry_rpc_server_new(options->socket, methods, options->group, &daemon, error);
     if (server) {
         adopt_all(&daemon);
@@ -471,6 +508,7 @@ run(const DaemonOptions *options, GError **error)
         g_unix_signal_add(SIGINT, on_signal, loop);
         g_main_loop_run(loop);
     }
+    ioq_pinner_end(daemon.pinner);
     g_hash_table_unref(daemon.vms);
     g_hash_table_unref(daemon.incoming);
     return server != NULL;
