@@ -259,14 +259,18 @@ print_table(const GPtrArray *rows)
 {
     g_autofree char *used = cli_padded(_("UTILISATION % OF EACH"), USED_COLUMNS);
 
-    printf("%12s %7s %6s  %s %9s %10s %9s %9s\n", _("QUEUES/THR"), _("THREADS"), _("MEAN %"), used,
-           "IOPS", "IOPS/CPU s", "P50 us", "P99 us");
+    g_autofree char *queues = cli_padded(_("QUEUES/THR"), 12);
+    g_autofree char *number = cli_padded(_("THREADS"), 7);
+    g_autofree char *mean = cli_padded(_("MEAN"), 6);
+
+    printf("%s %s %s  %s %9s %10s %9s %9s\n", queues, number, mean, used, "IOPS", "IOPS/CPU s",
+           "P50 us", "P99 us");
     for (guint i = 0; i < rows->len; i++) {
         const IoqTuneRow *row = rows->pdata[i];
         g_autofree char *threads = format_threads(row);
         g_autofree char *cell = cli_padded(threads, USED_COLUMNS);
 
-        printf("%12u %7u %6.0f  %s %9.0f %10.0f %9.1f %9.1f\n", row->queues_per_thread,
+        printf("%-12u %-7u %-6.0f  %s %9.0f %10.0f %9.1f %9.1f\n", row->queues_per_thread,
                row->threads->len, row->utilisation * PER_CENT, cell, row->iops, row->iops_per_cpu,
                row->p50_usec, row->p99_usec);
     }
