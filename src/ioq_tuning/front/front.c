@@ -225,8 +225,8 @@ share_memory(Front *front, GError **error)
                       &front->memory_fd, 1, TRUE, error);
 }
 
-static gboolean
-start_queue(Front *front, guint index, GError **error)
+gboolean
+front_start_queue(Front *front, guint index, GError **error)
 {
     FrontQueue *queue = &front->queues[index];
     const VuVringState size = {index, front->options.queue_size};
@@ -268,7 +268,7 @@ front_connect(Front *front, GError **error)
         return FALSE;
     }
     for (guint i = 0; i < front->options.n_queues; i++) {
-        if (!start_queue(front, i, error)) {
+        if (!front_start_queue(front, i, error)) {
             return FALSE;
         }
     }

@@ -68,5 +68,8 @@ gboolean front_send(Front *front, guint32 request, gconstpointer payload, gsize 
 gboolean front_ask(Front *front, guint32 request, gconstpointer payload, gsize length,
                    VuPayload *answer, int *ret_fd, GError **error);
 
+/* Starts a queue again that was stopped, where it stopped. */
+gboolean front_start_queue(Front *front, guint index, GError **error);
+
 /* Stops a queue as a guest's driver does. @ret_base: (out) (optional): where it stands. */
 gboolean front_stop_queue(Front *front, guint index, guint32 *ret_base, GError **error);

@@ -375,6 +375,42 @@ test_threads(gconstpointer data)
     worker_stop(&worker);
 }
 
+/* Firmware reads from the first queue only; the system after it starts all of them. Threads are
+ * made from what is started, and a queue's thread hangs on its number alone. */
+static void
+test_hand_over(gconstpointer data)
+{
+    enum { N = 4, K = 2 };
+    Worker worker = {0};
+    Front *front;
+    gint64 threads[N];
+
+    worker_start(&worker, &(const WorkerOptions){.n_queues_per_thread = K});
+    front = worker_front(&worker, &(const FrontOptions){.n_queues = N});
+    for (guint round = 0; round < 2; round++) {
+        for (guint i = 0; i < N; i++) {
+            g_assert_true(front_stop_queue(front, i, NULL, NULL));
+        }
+        read_threads(&worker, 0, threads);
+        g_assert_true(front_start_queue(front, 0, NULL));
+        worker_do(front, 0, VIRTIO_BLK_T_IN, 0, 512, DATA);
+        read_threads(&worker, 1, threads);
+        g_assert_true(front_stop_queue(front, 0, NULL, NULL));
+        for (guint i = N; i > 0; i--) {
+            g_assert_true(front_start_queue(front, i - 1, NULL));
+        }
+        for (guint i = 0; i < N; i++) {
+            worker_do(front, i, VIRTIO_BLK_T_IN, i, 512, DATA);
+        }
+        read_threads(&worker, N, threads);
+        g_assert_cmpint(threads[0], ==, threads[1]);
+        g_assert_cmpint(threads[2], ==, threads[3]);
+        g_assert_cmpint(threads[0], !=, threads[2]);
+    }
+    front_free(front);
+    worker_stop(&worker);
+}
+
 static void
 test_dirty_log(Worker *worker, gconstpointer data)
 {
@@ -439,6 +475,7 @@ main(int argc, char **argv)
     ADD("resize", set_up, test_resize);
     ADD("dirty-log", set_up, test_dirty_log);
     g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);
+    g_test_add_data_func("/ioq/device/hand-over", NULL, test_hand_over);
     g_test_add_data_func("/ioq/device/give-up/split", GINT_TO_POINTER(FALSE), test_give_up);
     g_test_add_data_func("/ioq/device/give-up/packed", GINT_TO_POINTER(TRUE), test_give_up);
     for (guint i = 0; i < G_N_ELEMENTS(per_thread); i++) {
