@@ -6,9 +6,11 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,7 @@
 #define POLL_USEC      32 /* as gantry-ioqd */
 #define START_MSEC     20000
 #define STATUS_MSEC    5000
+#define END_MSEC       5000
 #define MAX_LAST_WORDS 1024
 #define NSEC_PER_SEC   G_GINT64_CONSTANT(1000000000)
 
@@ -38,6 +41,7 @@ struct ScratchWorker {
     char *control;
     GSubprocess *process; /* NULL: not started */
     pid_t pid;
+    int pid_fd; /* -1: it has ended already */
 };
 
 /* Opens what the worker is to have, and says so in @disk. */
@@ -158,6 +162,7 @@ start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error
         return FALSE;
     }
     worker->pid = (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(worker->process), NULL, 10);
+    worker->pid_fd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
     return wait_ready(ready, error);
 }
 
@@ -166,6 +171,7 @@ scratch_worker_start(const ScratchWorkerOptions *options, GError **error)
 {
     g_autoptr(ScratchWorker) worker = g_new0(ScratchWorker, 1);
 
+    worker->pid_fd = -1;
     worker->dir = g_dir_make_tmp("gantry-tune-XXXXXX", error);
     if (!worker->dir) {
         return NULL;
@@ -173,6 +179,21 @@ scratch_worker_start(const ScratchWorkerOptions *options, GError **error)
     worker->socket = g_build_filename(worker->dir, "disk.sock", NULL);
     worker->control = g_build_filename(worker->dir, "control.sock", NULL);
     return start(worker, options, error) ? g_steal_pointer(&worker) : NULL;
+}
+
+/* It has nothing to lose, so it is not waited for long. */
+static void
+end_process(ScratchWorker *worker)
+{
+    struct pollfd poll_fd = {.fd = worker->pid_fd, .events = POLLIN};
+
+    g_subprocess_send_signal(worker->process, SIGTERM);
+    if (worker->pid_fd >= 0 && poll(&poll_fd, 1, END_MSEC) == 0) {
+        g_subprocess_force_exit(worker->process);
+    }
+    g_subprocess_wait(worker->process, NULL, NULL);
+    g_object_unref(worker->process);
+    gantry_fd_clear(&worker->pid_fd);
 }
 
 void
@@ -184,9 +205,7 @@ scratch_worker_free(ScratchWorker *worker)
         return;
     }
     if (worker->process) {
-        g_subprocess_send_signal(worker->process, SIGTERM);
-        g_subprocess_wait(worker->process, NULL, NULL);
-        g_object_unref(worker->process);
+        end_process(worker);
     }
     for (guint i = 0; worker->dir && i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = g_build_filename(worker->dir, files[i], NULL);
