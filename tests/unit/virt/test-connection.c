@@ -7,6 +7,7 @@
 
 /* Far away: who waits for it hangs until the test run's own limit. */
 #define FOREVER_MSEC (3600 * 1000)
+#define HANGING_MSEC 1000
 #define SHORT_MSEC   100
 
 static gboolean
@@ -148,7 +149,11 @@ test_hung_call_fails_by_its_deadline(void)
     GantryVirtCall *call, *queued;
     int n = 0;
 
-    call = gantry_virt_call_start(conn, pass_gate, gate, gate_destroyed, SHORT_MSEC);
+    /* Connected, and with time enough to begin on a busy machine: it is to hang in the call. */
+    g_assert_true(gantry_virt_call(conn, count_domains, &n, NULL, FOREVER_MSEC, &error));
+    n = 0;
+    call = gantry_virt_call_start(conn, pass_gate, gate, gate_destroyed, HANGING_MSEC);
+    gate_await(gate, &gate->entered);
     queued = gantry_virt_call_start(conn, count_domains, &n, NULL, FOREVER_MSEC);
     g_assert_false(gantry_virt_call_finish(call, &error));
     g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_TIMEOUT);
@@ -207,7 +212,7 @@ test_free_does_not_wait_for_a_hung_call(void)
     GantryVirtCall *queued;
     int n = 0;
 
-    g_assert_false(gantry_virt_call(conn, pass_gate, gate, gate_destroyed, SHORT_MSEC, NULL));
+    g_assert_false(gantry_virt_call(conn, pass_gate, gate, gate_destroyed, HANGING_MSEC, NULL));
     gate_await(gate, &gate->entered);
     queued = gantry_virt_call_start(conn, count_domains, &n, NULL, FOREVER_MSEC);
     gantry_virt_conn_free(conn);
