@@ -269,6 +269,7 @@ ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error)
     gboolean filled = fill_config(vm, config, launcher, error);
     int fd = filled ? worker_config_to_file(config, error) : -1;
     const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
+    const char *identifier;
     int ready[2];
 
     worker_config_forget_fds(config);
@@ -289,5 +290,6 @@ ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error)
         return 0;
     }
     *ret_ready_fd = ready[0];
-    return g_ascii_strtoll(g_subprocess_get_identifier(process), NULL, 10);
+    identifier = g_subprocess_get_identifier(process);
+    return identifier ? g_ascii_strtoll(identifier, NULL, 10) : 0;
 }

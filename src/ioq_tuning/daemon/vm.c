@@ -240,6 +240,10 @@ start_worker(IoqVm *vm, gboolean wait, GError **error)
 
     vm->pid = ioq_vm_launch(vm, &ready_fd, error);
     if (vm->pid == 0) {
+        if (ready_fd >= 0 && wait_for_worker(vm, ready_fd, error)) {
+            g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                                _("its worker has ended at once; its log says why"));
+        }
         return FALSE;
     }
     vm->begin_usec = g_get_monotonic_time();

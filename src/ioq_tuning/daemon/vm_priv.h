@@ -33,7 +33,8 @@ char *ioq_vm_path(const IoqVm *vm, const char *name); /* in RUN_DIR/UUID */
 /* launch.c */
 
 /* Opens what the worker needs, with a server where the format needs one, and starts it. Returns:
- * its pid; 0 with @error. @ret_ready_fd: see WorkerConfig. */
+ * its pid; 0 with @error; 0 with @ret_ready_fd only, where it has ended already. @ret_ready_fd: see
+ * WorkerConfig. */
 gint64 ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error);
 
 /* FALSE with GANTRY_ERROR_REFUSED where somebody else has a raw image. */

@@ -147,6 +147,7 @@ start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error
     gboolean configured = configure(worker, options, config, launcher, error);
     const char *const argv[] = {options->program, "--config-fd", G_STRINGIFY(3), NULL};
     gantry_autofd ready = -1;
+    const char *identifier;
     int ends[2];
 
     worker_config_forget_fds(config);
@@ -161,8 +162,11 @@ start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error
     if (!worker->process) {
         return FALSE;
     }
-    worker->pid = (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(worker->process), NULL, 10);
-    worker->pid_fd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
+    identifier = g_subprocess_get_identifier(worker->process);
+    if (identifier) { /* else it has ended already, as will be seen */
+        worker->pid = (pid_t)g_ascii_strtoll(identifier, NULL, 10);
+        worker->pid_fd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
+    }
     return wait_ready(ready, error);
 }
 
