@@ -22,6 +22,9 @@
 #define PER_CENT     100.0
 #define MAX_SHOWN    8 /* threads whose utilisation stands in the table */
 #define USED_COLUMNS 34
+#define K_COLUMNS    12
+#define N_COLUMNS    7
+#define MEAN_COLUMNS 6
 
 /* What is to be tuned. */
 typedef struct {
@@ -257,11 +260,10 @@ format_threads(const IoqTuneRow *row)
 static void
 print_table(const GPtrArray *rows)
 {
+    g_autofree char *queues = cli_padded(_("QUEUES/THR"), K_COLUMNS);
+    g_autofree char *number = cli_padded(_("THREADS"), N_COLUMNS);
+    g_autofree char *mean = cli_padded(_("MEAN"), MEAN_COLUMNS);
     g_autofree char *used = cli_padded(_("UTILISATION % OF EACH"), USED_COLUMNS);
-
-    g_autofree char *queues = cli_padded(_("QUEUES/THR"), 12);
-    g_autofree char *number = cli_padded(_("THREADS"), 7);
-    g_autofree char *mean = cli_padded(_("MEAN"), 6);
 
     printf("%s %s %s  %s %9s %10s %9s %9s\n", queues, number, mean, used, "IOPS", "IOPS/CPU s",
            "P50 us", "P99 us");
@@ -270,9 +272,9 @@ print_table(const GPtrArray *rows)
         g_autofree char *threads = format_threads(row);
         g_autofree char *cell = cli_padded(threads, USED_COLUMNS);
 
-        printf("%-12u %-7u %-6.0f  %s %9.0f %10.0f %9.1f %9.1f\n", row->queues_per_thread,
-               row->threads->len, row->utilisation * PER_CENT, cell, row->iops, row->iops_per_cpu,
-               row->p50_usec, row->p99_usec);
+        printf("%-*u %-*u %-*.0f  %s %9.0f %10.0f %9.1f %9.1f\n", K_COLUMNS, row->queues_per_thread,
+               N_COLUMNS, row->threads->len, MEAN_COLUMNS, row->utilisation * PER_CENT, cell,
+               row->iops, row->iops_per_cpu, row->p50_usec, row->p99_usec);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -301,6 +302,80 @@ test_give_up(gconstpointer data)
     worker_stop(&worker);
 }
 
+/* Requests that a back end has begun and not ended, and a queue that is started again, but not
+ * enabled, before it is stopped: without the feature they are done first, with it they are left. */
+static void
+test_leave_inflight(gconstpointer data)
+{
+    gboolean leaves = GPOINTER_TO_INT(data);
+    Worker worker = {0};
+    Front *front;
+    gboolean seen[N_SLOW] = {FALSE};
+    guint n;
+
+    worker_start(&worker, &(const WorkerOptions){.delay_usec = 900000, .drain_msec = 1});
+    front = worker_front(&worker, &(const FrontOptions){.inflight = TRUE});
+    for (guint16 id = 0; id < N_SLOW; id++) {
+        worker_submit(front, 0, id, VIRTIO_BLK_T_IN, 0, 512, DATA);
+    }
+    while (count_in_flight(&worker) == 0) {
+        /* they come */
+    }
+    g_assert_true(front_stop_queue(front, 0, NULL, NULL));
+    n = take_ended(front, seen);
+    g_assert_cmpuint(n, <, N_SLOW);
+
+    front->options.disabled = TRUE;
+    front->options.leaves_inflight = leaves;
+    g_assert_true(front_connect(front, NULL));
+    g_assert_cmpuint(count_in_flight(&worker), ==, 0);
+    g_assert_true(front_stop_queue(front, 0, NULL, NULL));
+    {
+        g_autoptr(JsonObject) status = worker_status(&worker);
+        JsonArray *queues = json_object_get_array_member(status, "queues");
+
+        /* Begun again, and given up by the limit; or stopped at once. */
+        g_assert_cmpuint(json_array_get_length(queues), ==, leaves ? 0 : 1);
+    }
+
+    front->options.disabled = FALSE;
+    g_assert_true(front_connect(front, NULL));
+    for (n += take_ended(front, seen); n < N_SLOW; n++) {
+        guint16 id;
+
+        g_assert_cmpuint(worker_finish(front, 0, &id), ==, VIRTIO_BLK_S_OK);
+        g_assert_false(seen[id]);
+        seen[id] = TRUE;
+    }
+    front_free(front);
+    worker_stop(&worker);
+}
+
+/* A worker that is told to end closes its connection when all has ended, and not before: the front
+ * end may find the next back end at once. */
+static void
+test_connection_ends_last(gconstpointer data)
+{
+    Worker worker = {0};
+    Front *front;
+    gboolean seen[N_SLOW] = {FALSE};
+    guint n = 0;
+
+    worker_start(&worker, &(const WorkerOptions){.delay_usec = 300000});
+    front = worker_front(&worker, &(const FrontOptions){.inflight = TRUE});
+    for (guint16 id = 0; id < N_SLOW; id++) {
+        worker_submit(front, 0, id, VIRTIO_BLK_T_IN, 0, 512, DATA);
+    }
+    while (n + count_in_flight(&worker) < N_SLOW) {
+        n += take_ended(front, seen);
+    }
+    g_subprocess_send_signal(worker.process, SIGTERM);
+    g_assert_true(front_is_gone(front, PLENTY_MSEC));
+    g_assert_cmpuint(n + take_ended(front, seen), ==, N_SLOW);
+    worker_stop(&worker);
+    front_free(front);
+}
+
 /* The rest */
 
 static void
@@ -476,6 +551,11 @@ main(int argc, char **argv)
     ADD("dirty-log", set_up, test_dirty_log);
     g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);
     g_test_add_data_func("/ioq/device/hand-over", NULL, test_hand_over);
+    g_test_add_data_func("/ioq/device/connection-ends-last", NULL, test_connection_ends_last);
+    g_test_add_data_func("/ioq/device/leave-inflight/no", GINT_TO_POINTER(FALSE),
+                         test_leave_inflight);
+    g_test_add_data_func("/ioq/device/leave-inflight/yes", GINT_TO_POINTER(TRUE),
+                         test_leave_inflight);
     g_test_add_data_func("/ioq/device/give-up/split", GINT_TO_POINTER(FALSE), test_give_up);
     g_test_add_data_func("/ioq/device/give-up/packed", GINT_TO_POINTER(TRUE), test_give_up);
     for (guint i = 0; i < G_N_ELEMENTS(per_thread); i++) {
