@@ -279,7 +279,9 @@ cli_ioq(int argc, char **argv)
         result = cli_ioq_tune(&options, argc > 2 ? argv[2] : NULL);
     } else {
         if (argc > 1) {
-            fprintf(stderr, "gantry ioq: '%s'?\n", argv[1]);
+            g_autofree char *words = g_strjoinv(" ", argv + 1);
+
+            fprintf(stderr, "gantry ioq: '%s'?\n", words);
         }
         fputs(
             _("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
