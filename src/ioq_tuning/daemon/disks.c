@@ -30,6 +30,12 @@ ioq_disk_free(gpointer data)
     g_free(disk);
 }
 
+gboolean
+ioq_disk_is_raw(const IoqDisk *disk)
+{
+    return g_str_equal(disk->format, "raw");
+}
+
 static gboolean
 refuse(GError **error, const char *target, const char *why)
 {

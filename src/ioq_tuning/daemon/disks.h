@@ -20,6 +20,9 @@ typedef struct {
 
 void ioq_disk_free(gpointer disk);
 
+/* Served from the image itself, not through an NBD server. */
+gboolean ioq_disk_is_raw(const IoqDisk *disk);
+
 /**
  * ioq_disks_read:
  * @settings: the effective <tuning> element, canonical, as the hook tells it

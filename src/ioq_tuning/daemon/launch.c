@@ -71,12 +71,6 @@ listen_on(const IoqVmOptions *options, const char *path, GError **error)
 }
 
 static gboolean
-is_raw(const IoqDisk *disk)
-{
-    return g_str_equal(disk->format, "raw");
-}
-
-static gboolean
 open_image(IoqVm *vm, guint i, GError **error)
 {
     const IoqDisk *disk = vm->disks->pdata[i];
@@ -99,7 +93,7 @@ ioq_vm_check_images(IoqVm *vm, GError **error)
         g_autoptr(IoqStore) store = NULL;
         gboolean ok;
 
-        if (!is_raw(disk)) {
+        if (!ioq_disk_is_raw(disk)) {
             continue; /* its server sees to that */
         }
         ok = open_image(vm, i, error) &&
@@ -202,7 +196,8 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
     const IoqDisk *disk = vm->disks->pdata[i];
     WorkerDisk opened = {0};
 
-    if (is_raw(disk) ? !open_image(vm, i, error) : !open_connections(vm, i, &opened, error)) {
+    if (ioq_disk_is_raw(disk) ? !open_image(vm, i, error)
+                              : !open_connections(vm, i, &opened, error)) {
         return FALSE;
     }
     *worker_disk = (WorkerDisk){
@@ -212,7 +207,7 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
         .listen_fd = -1,
         .buffered_fd = -1,
         .direct_fd = -1,
-        .max_queues = is_raw(disk) ? MAX_QUEUES : disk->n_queues,
+        .max_queues = ioq_disk_is_raw(disk) ? MAX_QUEUES : disk->n_queues,
         .queue_size = QUEUE_SIZE,
         .queues_per_thread = disk->queues_per_thread,
         .read_only = disk->read_only,
@@ -222,7 +217,7 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
     for (guint k = 0; k < opened.n_nbd; k++) {
         worker_disk->nbd_fds[worker_disk->n_nbd++] = give(launcher, opened.nbd_fds[k], next);
     }
-    if (is_raw(disk)) {
+    if (ioq_disk_is_raw(disk)) {
         g_autofree char *again = g_strdup_printf("/proc/self/fd/%d", vm->image_fds[i]);
         int direct_fd = open(again, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_DIRECT);
 

@@ -270,7 +270,7 @@ static gboolean
 has_servers(const IoqVm *vm)
 {
     for (guint i = 0; i < vm->disks->len; i++) {
-        if (!g_str_equal(((const IoqDisk *)vm->disks->pdata[i])->format, "raw")) {
+        if (!ioq_disk_is_raw(vm->disks->pdata[i])) {
             return TRUE;
         }
     }

@@ -20,6 +20,7 @@
 #include "common/base/fd.h"
 #include "common/base/i18n.h"
 #include "ioq_tuning/store/store.h"
+#include "ioq_tuning/virtqueue/crash_point.h"
 
 #define SECTOR            512
 #define MAX_BLOCK         4096               /* that guests can be told of */
@@ -427,6 +428,7 @@ read_export(NbdStore *store, struct nbd_handle *handle, const IoqNbdOptions *opt
     gint64 smallest = nbd_get_block_size(handle, LIBNBD_SIZE_MINIMUM);
     gint64 largest = nbd_get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
     gboolean can_fua = nbd_can_fua(handle) > 0;
+    gboolean is_durable = !ioq_control_is_off(IOQ_CONTROL_DURABLE);
 
     if (size < 0) {
         return set_nbd_error(error, options->name, nbd_get_error());
@@ -444,8 +446,8 @@ read_export(NbdStore *store, struct nbd_handle *handle, const IoqNbdOptions *opt
     store->base.can_unmap = !options->read_only && nbd_can_zero(handle) > 0;
     store->can_trim = nbd_can_trim(handle) > 0;
     store->can_flush = nbd_can_flush(handle) > 0;
-    store->must_flush = !can_fua && store->can_flush;
-    store->write_flags = can_fua ? LIBNBD_CMD_FLAG_FUA : 0;
+    store->must_flush = is_durable && !can_fua && store->can_flush;
+    store->write_flags = is_durable && can_fua ? LIBNBD_CMD_FLAG_FUA : 0;
     store->max_payload = largest > 0 ? MIN((guint64)largest, MAX_PAYLOAD) : MAX_PAYLOAD;
     store->max_payload -= store->max_payload % store->base.block_size;
     if (store->max_payload == 0) {

@@ -38,6 +38,7 @@ ioq_control_is_off(IoqControl control)
     static const char *const control_names[] = {
         [IOQ_CONTROL_COUNTER] = "counter",
         [IOQ_CONTROL_BATCH] = "batch",
+        [IOQ_CONTROL_DURABLE] = "durable",
     };
 
     return g_strcmp0(getenv("IOQ_CONTROL"), control_names[control]) == 0;

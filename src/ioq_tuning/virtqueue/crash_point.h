@@ -19,6 +19,7 @@ typedef enum {
 typedef enum {
     IOQ_CONTROL_COUNTER, /* replay in the order of the counter */
     IOQ_CONTROL_BATCH,   /* make a published batch whole before replay */
+    IOQ_CONTROL_DURABLE, /* an NBD server's writes are on its medium before they are done */
 } IoqControl;
 
 #ifdef IOQ_CRASH_POINTS
