@@ -269,9 +269,21 @@ ioq_device_free(IoqDevice *device)
 }
 
 void
-ioq_device_refresh_size(IoqDevice *device)
+device_tell_config(IoqDevice *device)
 {
     static const VuHeader header = {VU_BACKEND_CONFIG_CHANGE_MSG, VU_VERSION, 0};
+    g_autoptr(GError) error = NULL;
+
+    if (device->backend_fd >= 0 && !vu_channel_send(device->backend_fd, MESSAGE_TIMEOUT_MSEC,
+                                                    &header, NULL, NULL, 0, &error)) {
+        gantry_warn(_("disk %1$s: the guest does not know its new size: %2$s"), device->name,
+                    error->message);
+    }
+}
+
+void
+ioq_device_refresh_size(IoqDevice *device)
+{
     g_autoptr(GError) error = NULL;
 
     if (!ioq_store_refresh_size(device->blk.store, &error)) {
@@ -282,9 +294,5 @@ ioq_device_refresh_size(IoqDevice *device)
     }
     gantry_notice(_("disk %1$s has %2$" PRIu64 " bytes now"), device->name,
                   ioq_store_size(device->blk.store));
-    if (device->backend_fd >= 0 && !vu_channel_send(device->backend_fd, MESSAGE_TIMEOUT_MSEC,
-                                                    &header, NULL, NULL, 0, &error)) {
-        gantry_warn(_("disk %1$s: the guest does not know its new size: %2$s"), device->name,
-                    error->message);
-    }
+    device_tell_config(device);
 }

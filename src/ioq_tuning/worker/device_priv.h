@@ -68,6 +68,8 @@ void device_disconnect(IoqDevice *device);
 void device_continue_waiting(IoqDevice *device); /* goes on if what it waits for has happened */
 void device_limit_wait(IoqDevice *device);       /* for one queue */
 
+void device_tell_config(IoqDevice *device); /* has the front end read the configuration again */
+
 /* device_queues.c */
 gboolean device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error);
 /* @replays: what a back end before us left in flight is done first, not only what is in the store

@@ -246,16 +246,23 @@ gboolean
 device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
 {
     gantry_autofd kick = kick_fd;
+    gboolean first = device_n_started(device) == 0;
 
     /* Not before: the image may be another host's until the guest comes over from there. */
-    if (device_n_started(device) == 0 && !ioq_store_acquire(device->blk.store, error)) {
+    if (first && !ioq_store_acquire(device->blk.store, error)) {
         return FALSE;
     }
     if (!start_queue(device, index, gantry_fd_steal(&kick), error)) {
-        if (device_n_started(device) == 0) {
+        if (first) {
             ioq_store_release(device->blk.store);
         }
         return FALSE;
+    }
+    /* The disk may have grown while nobody was connected, or under a back end before this one. QEMU
+     * asks for the size once and then only when told to, and listens while the device is started.
+     */
+    if (first) {
+        device_tell_config(device);
     }
     return TRUE;
 }

@@ -378,31 +378,71 @@ test_connection_ends_last(gconstpointer data)
 
 /* The rest */
 
-static void
-test_resize(Worker *worker, gconstpointer data)
+static int
+open_backend_channel(Front *front)
 {
-    Front *front = worker_front(worker, &(const FrontOptions){0});
     guint64 features = worker_ask_u64(front->fd, VU_GET_PROTOCOL_FEATURES);
-    VuConfig config = {.size = 8};
-    g_auto(VuMessage) change = {0};
-    g_auto(VuMessage) answer = {0};
-    guint64 capacity;
     int channel[2];
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), ==, 0);
     worker_send(front->fd, VU_SET_PROTOCOL_FEATURES, &features, 8, NULL, 0);
     g_assert_cmpint(worker_ack(front->fd, VU_SET_BACKEND_REQ_FD, NULL, 0, &channel[1], 1), ==, 0);
     close(channel[1]);
-    g_assert_cmpint(truncate(worker->image, 2 * WORKER_SECTORS * 512), ==, 0);
-    worker_refresh(worker);
-    g_assert_true(vu_channel_receive(channel[0], PLENTY_MSEC, &change, NULL));
+    return channel[0];
+}
+
+static void
+assert_told_of_config(int channel)
+{
+    g_auto(VuMessage) change = {0};
+
+    g_assert_true(vu_channel_receive(channel, PLENTY_MSEC, &change, NULL));
     g_assert_cmpuint(change.header.request, ==, VU_BACKEND_CONFIG_CHANGE_MSG);
     g_assert_cmpuint(change.header.size, ==, 0);
+}
+
+static void
+assert_sectors(Front *front, guint64 sectors)
+{
+    VuConfig config = {.size = 8};
+    g_auto(VuMessage) answer = {0};
+    guint64 capacity;
+
     g_assert_true(worker_ask(front->fd, VU_GET_CONFIG, &config, 20, &answer));
     memcpy(&capacity, answer.payload.config.data, sizeof(capacity));
-    g_assert_cmpuint(capacity, ==, 2 * WORKER_SECTORS);
+    g_assert_cmpuint(capacity, ==, sectors);
+}
+
+static void
+test_resize(Worker *worker, gconstpointer data)
+{
+    Front *front = worker_front(worker, &(const FrontOptions){0});
+    int channel = open_backend_channel(front);
+
+    g_assert_cmpint(truncate(worker->image, 2 * WORKER_SECTORS * 512), ==, 0);
+    worker_refresh(worker);
+    assert_told_of_config(channel);
+    assert_sectors(front, 2 * WORKER_SECTORS);
     worker_do(front, 0, VIRTIO_BLK_T_IN, 2 * WORKER_SECTORS - 1, 512, DATA);
-    close(channel[0]);
+    close(channel);
+    front_free(front);
+}
+
+/* The disk grows between two starts of the driver; then a front end is told at the second. */
+static void
+test_resize_unseen(Worker *worker, gconstpointer data)
+{
+    Front *front = worker_front(worker, &(const FrontOptions){0});
+    int channel;
+
+    g_assert_true(front_stop_queue(front, 0, NULL, NULL));
+    g_assert_cmpint(truncate(worker->image, 2 * WORKER_SECTORS * 512), ==, 0);
+    worker_refresh(worker);
+    channel = open_backend_channel(front);
+    g_assert_true(front_start_queue(front, 0, NULL));
+    assert_told_of_config(channel);
+    assert_sectors(front, 2 * WORKER_SECTORS);
+    close(channel);
     front_free(front);
 }
 
@@ -548,6 +588,7 @@ main(int argc, char **argv)
     ADD("memory/refused", set_up, test_refused_memory);
     ADD("memory/cut-off", set_up, test_cut_off_memory);
     ADD("resize", set_up, test_resize);
+    ADD("resize-unseen", set_up, test_resize_unseen);
     ADD("dirty-log", set_up, test_dirty_log);
     g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);
     g_test_add_data_func("/ioq/device/hand-over", NULL, test_hand_over);

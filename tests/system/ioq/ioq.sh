@@ -20,7 +20,7 @@ image() { truncate -s "$1" "$scratch/image"; }
 
 # keeper_start [WORKER'S OPTION...]: KILL_POINT=NAME lets each worker die at that point, later and later for as long as CONTROL (see crash_point.h) is what it is.
 keeper_start() {
-    rm -f "$scratch/socket" "$scratch/stop"
+    rm -f "$scratch/socket" "$scratch/stop" "$scratch/unwanted"
     : >"$scratch/deaths"
     keeper "$@" >"$scratch/worker.log" 2>&1 &
     KEEPER=$!
@@ -42,6 +42,8 @@ keeper() {
         status=$?
         # 137: killed, as wanted.
         [ $status = 137 ] && echo $pid >>"$scratch/deaths"
+        # 143: keeper_stop met one that had not come to its handler of SIGTERM.
+        [ $status = 143 ] && [ -e "$scratch/stop" ] && status=0
         [ $status = 0 ] || [ $status = 137 ] || echo "the worker ended with status $status" >>"$scratch/unwanted"
     done
 }
