@@ -59,7 +59,7 @@ record_destroy(gpointer data)
 {
     Record *record = data;
 
-    record->destroyed = TRUE;
+    g_atomic_int_set(&record->destroyed, TRUE);
     g_main_context_wakeup(NULL);
 }
 
@@ -132,7 +132,7 @@ static void
 tear_down(Fixture *fixture, gconstpointer data)
 {
     gantry_virt_conn_free(fixture->conn);
-    while (!fixture->record.destroyed) {
+    while (!g_atomic_int_get(&fixture->record.destroyed)) {
         g_main_context_iteration(NULL, TRUE);
     }
     g_assert_cmpint(g_unlink(fixture->path), ==, 0);
@@ -327,7 +327,7 @@ test_nothing_comes_after_free(void)
         gantry_virt_call(conn, stop_domain, (gpointer) "test", NULL, FOREVER_MSEC, &error));
     g_assert_no_error(error);
     gantry_virt_conn_free(conn); /* with messages waiting in the main context */
-    while (!record.destroyed) {
+    while (!g_atomic_int_get(&record.destroyed)) {
         g_main_context_iteration(NULL, TRUE);
     }
     g_assert_cmpstr(record.log->str, ==, "");
