@@ -40,14 +40,28 @@ ioq_domain_disk(GantryXml *domain, const char *target)
     return NULL;
 }
 
-guint
-ioq_queues_per_thread(const GantryElement *tuning, const GantryElement *device)
+/* For devices that do not say it themselves; 0: none. */
+static guint
+preset(const GantryElement *tuning, IoqDeviceType type)
 {
-    guint64 k = device && gantry_element_has(device, "queues-per-thread")
-                    ? gantry_element_uint(device, "queues-per-thread")
-                    : gantry_element_uint(tuning, "queues-per-thread");
+    static const char *const names[] = {
+        [IOQ_DEVICE_VHOST_USER] = "vhostuser-queues-per-thread",
+        [IOQ_DEVICE_BLK] = "blk-queues-per-thread",
+        [IOQ_DEVICE_SCSI] = "scsi-queues-per-thread",
+    };
+    guint64 own = gantry_element_uint(tuning, names[type]);
 
-    return k == 0 ? 1 : (guint)k;
+    return (guint)(own > 0 ? own : gantry_element_uint(tuning, "queues-per-thread"));
+}
+
+guint
+ioq_queues_per_thread(const GantryElement *tuning, const GantryElement *device, IoqDeviceType type)
+{
+    guint k = device && gantry_element_has(device, "queues-per-thread")
+                  ? (guint)gantry_element_uint(device, "queues-per-thread")
+                  : preset(tuning, type);
+
+    return MAX(k, 1);
 }
 
 void
@@ -183,13 +197,14 @@ target_new(GantryXml *domain, const xmlNode *disk, const GantryElement *tuning,
     g_autofree char *excerpt = gantry_excerpt(dev ? dev : "?");
 
     target->name = g_strdup_printf(_("disk '%s'"), excerpt);
-    target->queues_per_thread = ioq_queues_per_thread(tuning, device);
     target->cpus = device ? g_strdup(gantry_element_string(device, "cpuset")) : NULL;
     target->device = device_of(domain, disk, target->name, error);
     if (!target->device || !read_driver(domain, target, error)) {
         ioq_target_free(target);
         return NULL;
     }
+    target->type = target->device == disk ? IOQ_DEVICE_BLK : IOQ_DEVICE_SCSI;
+    target->queues_per_thread = ioq_queues_per_thread(tuning, device, target->type);
     return target;
 }
 
@@ -268,7 +283,7 @@ add_others(GantryXml *domain, const GantryElement *tuning, GPtrArray *targets, G
         IoqTarget *target =
             is_named(tuning, disk) ? NULL : target_new(domain, disk, tuning, NULL, NULL);
 
-        if (target && !find_target(targets, target->device) &&
+        if (target && preset(tuning, target->type) > 0 && !find_target(targets, target->device) &&
             !shares_threads(threads, target->driver)) {
             g_ptr_array_add(targets, target);
         } else if (target) {
@@ -305,7 +320,7 @@ ioq_targets_read(GantryXml *domain, const GantryElement *tuning, GError **error)
             return NULL;
         }
     }
-    if (gantry_element_has(tuning, "queues-per-thread") &&
+    if ((preset(tuning, IOQ_DEVICE_BLK) > 0 || preset(tuning, IOQ_DEVICE_SCSI) > 0) &&
         !add_others(domain, tuning, targets, error)) {
         return NULL;
     }

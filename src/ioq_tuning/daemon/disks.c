@@ -97,7 +97,7 @@ read_device(const GantryElement *tuning, const GantryElement *device, GantryXml 
     disk->format = g_strdup(gantry_element_string(device, "format"));
     disk->export = g_strdup(gantry_element_string(device, "export"));
     disk->cpus = g_strdup(gantry_element_string(device, "cpuset"));
-    disk->queues_per_thread = ioq_queues_per_thread(tuning, device);
+    disk->queues_per_thread = ioq_queues_per_thread(tuning, device, IOQ_DEVICE_VHOST_USER);
     if (!read_domain_disk(domain, disk, error)) {
         ioq_disk_free(disk);
         return NULL;
