@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "loadbalancer/actuator.h"
-#include "loadbalancer/planner.h"
+#include "loadbalancer/act/actuator.h"
+#include "loadbalancer/plan/planner.h"
 
 /* What `gantry balance` shows of a pass. All of it goes to stdout. */
 void balance_view_hosts(const LbState *state, const LbPlan *plan, const LbPolicy *policy);

@@ -17,9 +17,9 @@
 #include "common/base/text.h"
 #include "extensions/extensions.h"
 #include "gantry-config.h"
-#include "loadbalancer/actuator.h"
-#include "loadbalancer/collector.h"
-#include "loadbalancer/state_json.h"
+#include "loadbalancer/act/actuator.h"
+#include "loadbalancer/collect/collector.h"
+#include "loadbalancer/model/state_json.h"
 
 #define MIB (1024 * 1024)
 

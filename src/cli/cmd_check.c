@@ -27,7 +27,7 @@
 #include "gantry-config.h"
 #include "libvirt_hooks/hook_config.h"
 #include "libvirt_hooks/host_config.h"
-#include "loadbalancer/collector.h"
+#include "loadbalancer/collect/collector.h"
 
 #define DAEMON_TIMEOUT_MSEC 1000
 #define OUR_HOOK            "50-gantry"

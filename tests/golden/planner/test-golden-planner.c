@@ -4,12 +4,12 @@
  * the same with each of the planner's rules taken away: at least one case must change, or nothing
  * here would notice that the rule is gone.
  */
-#include "loadbalancer/planner_priv.h"
+#include "loadbalancer/plan/planner_priv.h"
 
 #include <string.h>
 
 #include "golden.h"
-#include "loadbalancer/state_json.h"
+#include "loadbalancer/model/state_json.h"
 
 static char *directory;
 

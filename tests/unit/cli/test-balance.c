@@ -6,8 +6,8 @@
 #include <signal.h>
 
 #include "cli/cli.h"
-#include "loadbalancer/actuator.h"
-#include "loadbalancer/collector.h"
+#include "loadbalancer/act/actuator.h"
+#include "loadbalancer/collect/collector.h"
 #include "scratch.h"
 
 #define GIB (G_GUINT64_CONSTANT(1) << 30)

@@ -4,7 +4,7 @@
  * libvirt's test driver knows neither jobs nor migrations: its functions for them are replaced
  * here.
  */
-#include "loadbalancer/actuator_priv.h"
+#include "loadbalancer/act/actuator_priv.h"
 
 #include <libvirt/virterror.h>
 

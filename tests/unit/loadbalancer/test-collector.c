@@ -3,7 +3,7 @@
  * What the collector makes of hosts that do not serve. Measuring real ones is in
  * tests/system/balancer: libvirt's test driver tells neither memory nor CPU time of domains.
  */
-#include "loadbalancer/collector.h"
+#include "loadbalancer/collect/collector.h"
 
 #include "extensions/extensions.h"
 #include "silent-server.h"

@@ -4,7 +4,7 @@
  * leaves nothing to do or at least comes to an end, and that the order of hosts and VMs does not
  * matter. The golden cases are in tests/golden/planner.
  */
-#include "loadbalancer/planner_priv.h"
+#include "loadbalancer/plan/planner_priv.h"
 
 #define N_FLEETS 2000
 #define GIB      (G_GUINT64_CONSTANT(1) << 30)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "loadbalancer/state_json.h"
+#include "loadbalancer/model/state_json.h"
 
 #include "common/base/error.h"
 

@@ -3,7 +3,7 @@
 
 #include "common/virt/connection.h"
 #include "common/xml/settings.h"
-#include "loadbalancer/state.h"
+#include "loadbalancer/model/state.h"
 
 /**
  * Measures hosts, all at once, each by itself: one that is slow, hung or away costs nobody more

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "loadbalancer/state.h"
+#include "loadbalancer/model/state.h"
 
 static void
 vm_free(gpointer data)

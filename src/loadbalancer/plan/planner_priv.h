@@ -2,7 +2,7 @@
 #pragma once
 
 /* For tests only: the planner without some of its rules, to see that a test misses each. */
-#include "loadbalancer/planner.h"
+#include "loadbalancer/plan/planner.h"
 
 typedef enum {
     LB_RULE_SOURCE_OVER = 1 << 0,

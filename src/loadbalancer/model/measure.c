@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "loadbalancer/measure.h"
+#include "loadbalancer/model/measure.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
 
 /* For tests only: how the actuator asks libvirt, and judges what it says. */
 #include "common/virt/connection.h"
-#include "loadbalancer/actuator.h"
+#include "loadbalancer/act/actuator.h"
 
 /* Whether a job, as virDomainGetJobStats() tells it, is a migration to another host. */
 gboolean lb_job_is_migration_out(int type, const GantryVirtParams *params);

@@ -15,7 +15,7 @@
  * In the connections' threads libvirt is asked, nothing else; loads and settings are worked out in
  * the caller's (measure.c, vm_settings.c).
  */
-#include "loadbalancer/collector.h"
+#include "loadbalancer/collect/collector.h"
 
 #include <libxml/uri.h>
 #include <stdlib.h>
@@ -23,8 +23,8 @@
 
 #include "common/base/error.h"
 #include "common/base/i18n.h"
-#include "loadbalancer/measure.h"
-#include "loadbalancer/vm_settings.h"
+#include "loadbalancer/model/measure.h"
+#include "loadbalancer/model/vm_settings.h"
 
 #define KIB 1024
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The planner's answers as sentences. */
-#include "loadbalancer/planner.h"
+#include "loadbalancer/plan/planner.h"
 
 #include "common/base/i18n.h"
 #include "common/base/text.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "loadbalancer/vm_settings.h"
+#include "loadbalancer/model/vm_settings.h"
 
 #include <string.h>
 

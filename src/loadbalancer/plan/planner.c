@@ -12,7 +12,7 @@
  *
  * Cost: sources x VMs on them x hosts, and each pair looks at the VM's group.
  */
-#include "loadbalancer/planner_priv.h"
+#include "loadbalancer/plan/planner_priv.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "loadbalancer/reason.h"
-#include "loadbalancer/state.h"
+#include "loadbalancer/plan/reason.h"
+#include "loadbalancer/model/state.h"
 
 /**
  * Load-triggered hot migration, decided: state in, plan out. No libvirt, no clock, no input or

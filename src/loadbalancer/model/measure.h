@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "loadbalancer/state.h"
+#include "loadbalancer/model/state.h"
 
 /* What a host's libvirt says at one moment; CPU times are since some start. Plain data. */
 typedef struct {

@@ -18,7 +18,7 @@
  * come; CANCEL_MSEC is above that. Where even that does not help, the call is given up, and the
  * domain's place is unclear.
  */
-#include "loadbalancer/actuator_priv.h"
+#include "loadbalancer/act/actuator_priv.h"
 
 #include "common/base/error.h"
 #include "common/base/i18n.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/xml/settings.h"
-#include "loadbalancer/state.h"
+#include "loadbalancer/model/state.h"
 
 /**
  * lb_vm_read_settings:

@@ -3,7 +3,7 @@
  * Reading is by tables, one row a member; a row without a type is a member that only we write. An
  * unknown member is an error: it would be a setting that silently does nothing.
  */
-#include "loadbalancer/state_json.h"
+#include "loadbalancer/model/state_json.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
 
 #include <json-glib/json-glib.h>
 
-#include "loadbalancer/planner.h"
+#include "loadbalancer/plan/planner.h"
 
 /**
  * The planner's state and answers as JSON, for `gantry balance --json`, and to be planned again

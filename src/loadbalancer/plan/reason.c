@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "loadbalancer/reason.h"
+#include "loadbalancer/plan/reason.h"
 
 const char *
 lb_reason_name(LbReason reason)
