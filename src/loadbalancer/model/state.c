@@ -10,6 +10,9 @@ vm_free(gpointer data)
     g_free(vm->uuid);
     g_free(vm->group);
     g_free(vm->settings_error);
+    g_free(vm->tied_reason);
+    g_free(vm->cpu_model);
+    g_strfreev(vm->quarantine);
     g_free(vm);
 }
 
@@ -22,6 +25,8 @@ host_free(gpointer data)
     g_free(host->uuid);
     g_free(host->status_reason);
     g_free(host->closed_reason);
+    g_free(host->pool);
+    g_strfreev(host->cpu_models);
     g_ptr_array_unref(host->vms);
     g_free(host);
 }
@@ -96,4 +101,10 @@ lb_host_count_running(const LbHost *host)
         n += lb_host_vm(host, i)->running ? 1 : 0;
     }
     return n;
+}
+
+double
+lb_vm_demand(const LbVm *vm)
+{
+    return MAX(vm->cpu + vm->delay, vm->forecast);
 }

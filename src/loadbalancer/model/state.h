@@ -25,7 +25,18 @@ typedef struct {
     gboolean running;  /* uses a CPU, or would like to; others count for nothing but their memory */
     gboolean measured; /* @cpu and @memory_bytes are known */
     double cpu;        /* CPUs used, in the host's own CPUs: 0.35 is 35 % of one */
+    double delay;      /* CPUs that it waited for: runnable, and not run */
+    double forecast;   /* CPUs that it will want; counts where it is more than now */
     guint64 memory_bytes; /* what a target must have free */
+    gboolean has_dirty_rate;
+    guint64 dirty_bytes_per_sec;
+
+    /* What keeps it where it is, or from some hosts. */
+    char *tied_reason;    /* a device or disk of this host; NULL: none */
+    char *cpu_model;      /* what it must find at a target; NULL: does not matter */
+    gboolean moving;      /* a migration of it is under way */
+    guint64 cooldown_sec; /* still to rest since the last move */
+    char **quarantine;    /* (nullable): uuids of hosts that it could not be moved to lately */
 
     /* Settings of the balance extension. */
     gboolean movable;
@@ -49,7 +60,16 @@ typedef struct {
     guint64 memory_total_bytes;
     guint64 memory_available_bytes; /* for further VMs */
     char *closed_reason; /* why nothing can move here, e.g. no URI that others reach; NULL: open */
-    GPtrArray *vms;      /* of LbVm */
+    char *pool;          /* VMs move only within one; NULL: one that has no name */
+    double forecast;     /* CPUs that will be in use; counts where it is more than now */
+    guint n_over;        /* of the last samples, how many were over the threshold */
+    gboolean draining;   /* all VMs are to leave, none to come */
+    guint n_moves_in;    /* under way */
+    guint n_moves_out;
+    double incoming_cpu; /* demand of VMs that are on their way here */
+    guint64 incoming_bytes;
+    char **cpu_models; /* (nullable): of the fleet's, those that run here */
+    GPtrArray *vms;    /* of LbVm */
 } LbHost;
 
 typedef struct {
@@ -73,3 +93,6 @@ LbVm *lb_host_vm(const LbHost *host, guint index);
 double lb_host_load(const LbHost *host);
 
 guint lb_host_count_running(const LbHost *host);
+
+/* CPUs that @vm would use at another host: what it used and waited for, or what is forecast. */
+double lb_vm_demand(const LbVm *vm);

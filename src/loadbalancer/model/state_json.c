@@ -17,6 +17,7 @@ typedef enum {
     MEMBER_NUMBER, /* double, not negative */
     MEMBER_UINT,   /* guint */
     MEMBER_BYTES,  /* guint64 */
+    MEMBER_TEXTS,  /* char **; an empty list is written for NULL */
     MEMBER_STATUS, /* LbHostStatus */
     MEMBER_GROUP_POLICY,
     MEMBER_LIST, /* read by the caller */
@@ -44,6 +45,15 @@ static const Member host_members[] = {
     {"memory_available_bytes", MEMBER_BYTES, G_STRUCT_OFFSET(LbHost, memory_available_bytes),
      FALSE},
     {"closed_reason", MEMBER_TEXT, G_STRUCT_OFFSET(LbHost, closed_reason), FALSE},
+    {"pool", MEMBER_TEXT, G_STRUCT_OFFSET(LbHost, pool), FALSE},
+    {"forecast", MEMBER_NUMBER, G_STRUCT_OFFSET(LbHost, forecast), FALSE},
+    {"samples_over", MEMBER_UINT, G_STRUCT_OFFSET(LbHost, n_over), FALSE},
+    {"draining", MEMBER_BOOL, G_STRUCT_OFFSET(LbHost, draining), FALSE},
+    {"moves_in", MEMBER_UINT, G_STRUCT_OFFSET(LbHost, n_moves_in), FALSE},
+    {"moves_out", MEMBER_UINT, G_STRUCT_OFFSET(LbHost, n_moves_out), FALSE},
+    {"incoming_cpu", MEMBER_NUMBER, G_STRUCT_OFFSET(LbHost, incoming_cpu), FALSE},
+    {"incoming_bytes", MEMBER_BYTES, G_STRUCT_OFFSET(LbHost, incoming_bytes), FALSE},
+    {"cpu_models", MEMBER_TEXTS, G_STRUCT_OFFSET(LbHost, cpu_models), FALSE},
     {"vms", MEMBER_LIST, 0, FALSE},
     {"load", MEMBER_OUTPUT, 0, FALSE},
     {"running", MEMBER_OUTPUT, 0, FALSE},
@@ -58,7 +68,15 @@ static const Member vm_members[] = {
     {"running", MEMBER_BOOL, G_STRUCT_OFFSET(LbVm, running), FALSE},
     {"measured", MEMBER_BOOL, G_STRUCT_OFFSET(LbVm, measured), FALSE},
     {"cpu", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, cpu), FALSE},
+    {"delay", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, delay), FALSE},
+    {"forecast", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, forecast), FALSE},
     {"memory_bytes", MEMBER_BYTES, G_STRUCT_OFFSET(LbVm, memory_bytes), FALSE},
+    {"dirty_bytes_per_second", MEMBER_BYTES, G_STRUCT_OFFSET(LbVm, dirty_bytes_per_sec), FALSE},
+    {"tied_reason", MEMBER_TEXT, G_STRUCT_OFFSET(LbVm, tied_reason), FALSE},
+    {"cpu_model", MEMBER_TEXT, G_STRUCT_OFFSET(LbVm, cpu_model), FALSE},
+    {"moving", MEMBER_BOOL, G_STRUCT_OFFSET(LbVm, moving), FALSE},
+    {"cooldown_seconds", MEMBER_BYTES, G_STRUCT_OFFSET(LbVm, cooldown_sec), FALSE},
+    {"quarantine", MEMBER_TEXTS, G_STRUCT_OFFSET(LbVm, quarantine), FALSE},
     {"movable", MEMBER_BOOL, G_STRUCT_OFFSET(LbVm, movable), FALSE},
     {"priority", MEMBER_UINT, G_STRUCT_OFFSET(LbVm, priority), FALSE},
     {"max_downtime_ms", MEMBER_UINT, G_STRUCT_OFFSET(LbVm, max_downtime_msec), FALSE},
@@ -72,12 +90,21 @@ static const Member vm_members[] = {
 /* What is read of the top object into this. */
 typedef struct {
     double threshold_percent;
-    guint64 memory_reserve_bytes;
+    double margin_points;
+    LbPolicy policy;
 } Top;
 
 static const Member top_members[] = {
     {"threshold", MEMBER_NUMBER, G_STRUCT_OFFSET(Top, threshold_percent), FALSE},
-    {"memory_reserve_bytes", MEMBER_BYTES, G_STRUCT_OFFSET(Top, memory_reserve_bytes), FALSE},
+    {"memory_reserve_bytes", MEMBER_BYTES, G_STRUCT_OFFSET(Top, policy.memory_reserve_bytes),
+     FALSE},
+    {"samples_over", MEMBER_UINT, G_STRUCT_OFFSET(Top, policy.n_over), FALSE},
+    {"margin", MEMBER_NUMBER, G_STRUCT_OFFSET(Top, margin_points), FALSE},
+    {"max_moves", MEMBER_UINT, G_STRUCT_OFFSET(Top, policy.max_moves), FALSE},
+    {"bandwidth_bytes_per_second", MEMBER_BYTES,
+     G_STRUCT_OFFSET(Top, policy.cost.bandwidth_bytes_per_sec), FALSE},
+    {"max_dirty_ratio", MEMBER_NUMBER, G_STRUCT_OFFSET(Top, policy.cost.max_dirty_ratio), FALSE},
+    {"max_seconds", MEMBER_UINT, G_STRUCT_OFFSET(Top, policy.cost.max_sec), FALSE},
     {"hosts", MEMBER_LIST, 0, TRUE},
     {"comment", MEMBER_OUTPUT, 0, FALSE},
     {"outcome", MEMBER_OUTPUT, 0, FALSE},
@@ -122,6 +149,28 @@ read_word(const Member *member, JsonNode *node, const char *const *words, int *r
 }
 
 static gboolean
+read_texts(const Member *member, JsonNode *node, char ***field, const char *where, GError **error)
+{
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    JsonArray *array = JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+
+    if (!array) {
+        return wrong(error, where, member->name, _("a list of texts"));
+    }
+    for (guint i = 0; i < json_array_get_length(array); i++) {
+        JsonNode *element = json_array_get_element(array, i);
+
+        if (!JSON_NODE_HOLDS_VALUE(element) || json_node_get_value_type(element) != G_TYPE_STRING) {
+            return wrong(error, where, member->name, _("a list of texts"));
+        }
+        g_strv_builder_add(builder, json_node_get_string(element));
+    }
+    g_strfreev(*field);
+    *field = g_strv_builder_end(builder);
+    return TRUE;
+}
+
+static gboolean
 read_member(const Member *member, JsonNode *node, gpointer target, const char *where,
             GError **error)
 {
@@ -162,6 +211,8 @@ read_member(const Member *member, JsonNode *node, gpointer target, const char *w
         }
         *(guint64 *)field = (guint64)json_node_get_int(node);
         return TRUE;
+    case MEMBER_TEXTS:
+        return read_texts(member, node, field, where, error);
     case MEMBER_STATUS:
         if (!read_word(member, node, status_names, &index, where, error)) {
             return FALSE;
@@ -270,7 +321,8 @@ lb_state_from_json(JsonNode *root, LbPolicy *policy, GError **error)
     g_autoptr(LbState) state = lb_state_new();
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
     Top top = {.threshold_percent = policy->threshold * 100,
-               .memory_reserve_bytes = policy->memory_reserve_bytes};
+               .margin_points = policy->margin * 100,
+               .policy = *policy};
     JsonArray *hosts;
 
     if (!read_object(top_members, root, &top, "state", &hosts, error)) {
@@ -289,8 +341,9 @@ lb_state_from_json(JsonNode *root, LbPolicy *policy, GError **error)
             return NULL;
         }
     }
+    *policy = top.policy;
     policy->threshold = top.threshold_percent / 100;
-    policy->memory_reserve_bytes = top.memory_reserve_bytes;
+    policy->margin = top.margin_points / 100;
     return g_steal_pointer(&state);
 }
 
@@ -326,6 +379,17 @@ add_whole(JsonBuilder *builder, const char *name, guint64 value)
 }
 
 static void
+add_texts(JsonBuilder *builder, const char *name, char *const *texts)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_begin_array(builder);
+    for (gsize i = 0; texts && texts[i]; i++) {
+        json_builder_add_string_value(builder, texts[i]);
+    }
+    json_builder_end_array(builder);
+}
+
+static void
 write_members(const Member *members, gconstpointer source, JsonBuilder *builder)
 {
     for (const Member *member = members; member->name; member++) {
@@ -347,6 +411,9 @@ write_members(const Member *members, gconstpointer source, JsonBuilder *builder)
             break;
         case MEMBER_BYTES:
             add_whole(builder, member->name, *(const guint64 *)field);
+            break;
+        case MEMBER_TEXTS:
+            add_texts(builder, member->name, *(char **const *)field);
             break;
         case MEMBER_STATUS:
             add_text(builder, member->name, status_names[*(const LbHostStatus *)field]);
@@ -389,8 +456,11 @@ void
 lb_state_to_json(const LbState *state, const LbPlan *plan, const LbPolicy *policy,
                  JsonBuilder *builder)
 {
-    add_number(builder, "threshold", policy->threshold * 100);
-    add_whole(builder, "memory_reserve_bytes", policy->memory_reserve_bytes);
+    const Top top = {.threshold_percent = policy->threshold * 100,
+                     .margin_points = policy->margin * 100,
+                     .policy = *policy};
+
+    write_members(top_members, &top, builder);
     json_builder_set_member_name(builder, "hosts");
     json_builder_begin_array(builder);
     for (guint i = 0; i < state->hosts->len; i++) {

@@ -2,6 +2,8 @@
 /* The planner's answers as sentences. */
 #include "loadbalancer/plan/planner.h"
 
+#include <inttypes.h>
+
 #include "common/base/i18n.h"
 #include "common/base/text.h"
 
@@ -37,6 +39,13 @@ lb_plan_explain(const LbPlan *plan, const LbState *state, const LbPolicy *policy
     case LB_REASON_NOT_OVERCOMMITTED:
         return g_strdup(
             _("Nothing to do: no host over the threshold has more running VMs than cores."));
+    case LB_REASON_NOT_SUSTAINED:
+        return g_strdup(_("Nothing to do yet: no host has been over the threshold long enough."));
+    case LB_REASON_SOURCE_TAKEN:
+        return g_strdup(_("Nothing more to do now: moves of the overloaded hosts are under way."));
+    case LB_REASON_CAPPED:
+        return g_strdup_printf(_("Nothing more to do now: %u moves may be under way at once."),
+                               policy->max_moves);
     case LB_REASON_NO_VM:
         return g_strdup(_("Nothing to do: on no overloaded host is there a VM that may move and "
                           "whose leaving suffices."));
@@ -65,12 +74,57 @@ lb_verdict_explain(const LbPlan *plan, const LbState *state, const LbPolicy *pol
     case LB_REASON_NOT_OVERCOMMITTED:
         return g_strdup_printf(_("over %1$g %%, but not more running VMs (%2$u) than cores (%3$u)"),
                                percent(policy->threshold), verdict->n_running, at->n_cores);
+    case LB_REASON_NOT_SUSTAINED:
+        return g_strdup_printf(_("over %1$g %%, but only in %2$u of the last samples; it takes "
+                                 "%3$u"),
+                               percent(policy->threshold), at->n_over, policy->n_over);
+    case LB_REASON_SOURCE_TAKEN:
+        return g_strdup(_("takes part in as many moves as it may"));
+    case LB_REASON_CAPPED:
+        return g_strdup_printf(_("must wait: %u moves may be under way at once in all"),
+                               policy->max_moves);
+    case LB_REASON_EMPTY:
+        return g_strdup(_("drained: no VM is left"));
     case LB_REASON_RELIEVED:
+        if (at->draining) {
+            return g_strdup(_("is drained; a VM leaves it"));
+        }
         return g_strdup(_("overloaded; a move will relieve it"));
     case LB_REASON_NO_VM:
+        if (at->draining) {
+            return g_strdup(_("is drained, but none of its VMs may move"));
+        }
         return g_strdup(_("overloaded, but no single VM that may move would relieve it"));
     default:
+        if (at->draining) {
+            return g_strdup(_("is drained, but no host can take any of its VMs"));
+        }
         return g_strdup(_("overloaded, but no host can take what would suffice"));
+    }
+}
+
+/* The reasons that are about what a move would cost. */
+static char *
+explain_cost(LbReason reason, const LbVm *vm, const LbPolicy *policy)
+{
+    const LbCostLimits *limits = &policy->cost;
+    LbCost cost = lb_cost_predict(vm->memory_bytes, vm->dirty_bytes_per_sec,
+                                  limits->bandwidth_bytes_per_sec, vm->max_downtime_msec);
+
+    switch (reason) {
+    case LB_REASON_DIRTIES_TOO_FAST:
+        return g_strdup_printf(_("it writes %1$.0f MiB of memory each second, more than %2$g of "
+                                 "the %3$.0f that can be sent"),
+                               mib(vm->dirty_bytes_per_sec), limits->max_dirty_ratio,
+                               mib(limits->bandwidth_bytes_per_sec));
+    case LB_REASON_DOWNTIME_TOO_LONG:
+        return g_strdup_printf(_("it would pause for about %1$.0f ms; its max-downtime is %2$u"),
+                               cost.downtime_msec, vm->max_downtime_msec);
+    case LB_REASON_TAKES_TOO_LONG:
+        return g_strdup_printf(_("to move it would take about %1$.0f s; the limit is %2$u"),
+                               cost.sec, limits->max_sec);
+    default:
+        return NULL;
     }
 }
 
@@ -80,6 +134,7 @@ explain_target(const LbCandidate *candidate, const LbState *state, const LbPolic
 {
     const LbHost *target = lb_state_host(state, candidate->target);
     const LbVm *vm = lb_host_vm(lb_state_host(state, candidate->source), candidate->vm);
+    g_autofree char *from = host_name(state, candidate->source);
     g_autofree char *to = host_name(state, candidate->target);
 
     switch (candidate->reason) {
@@ -92,15 +147,29 @@ explain_target(const LbCandidate *candidate, const LbState *state, const LbPolic
     case LB_REASON_TARGET_CLOSED:
         return g_strdup_printf(_("nothing can move to %1$s: %2$s"), to, target->closed_reason);
     case LB_REASON_TARGET_TAKEN:
-        return g_strdup_printf(_("%s takes part in another move of this pass"), to);
+        return g_strdup_printf(_("%s takes part in another move"), to);
+    case LB_REASON_TARGET_DRAINED:
+        return g_strdup_printf(_("%s is being drained"), to);
+    case LB_REASON_TARGET_POOL:
+        return g_strdup_printf(_("%s is in another pool"), to);
+    case LB_REASON_TARGET_CPU_MODEL:
+        return g_strdup_printf(_("%s does not have the CPU that it was started with"), to);
+    case LB_REASON_QUARANTINED:
+        return g_strdup_printf(_("a move of it to %s has failed lately"), to);
+    case LB_REASON_LITTLE_GAIN:
+        return g_strdup_printf(_("then %1$s has %2$.1f %% and %3$s %4$.1f %%: less than %5$g "
+                                 "points are gained"),
+                               from, percent(candidate->source_after), to,
+                               percent(candidate->target_after), percent(policy->margin));
     case LB_REASON_TARGET_WOULD_EXCEED:
         return g_strdup_printf(_("%1$s would have %2$.1f %%, over %3$g %%"), to,
                                percent(candidate->target_after), percent(policy->threshold));
     case LB_REASON_TARGET_MEMORY:
         return g_strdup_printf(
             _("%1$s has %2$.0f MiB available; %3$.0f are needed and %4$.0f stay in reserve"), to,
-            mib(target->memory_available_bytes), mib(vm->memory_bytes),
-            mib(policy->memory_reserve_bytes));
+            mib(target->memory_available_bytes -
+                MIN(target->memory_available_bytes, target->incoming_bytes)),
+            mib(vm->memory_bytes), mib(policy->memory_reserve_bytes));
     default:
         return g_strdup(lb_reason_name(candidate->reason));
     }
@@ -136,6 +205,17 @@ lb_candidate_explain(const LbCandidate *candidate, const LbState *state, const L
     case LB_REASON_NOVA_MANAGED:
         return g_strdup(_("it is Nova's: moved behind Nova's back it would be started a second "
                           "time later"));
+    case LB_REASON_TIED:
+        return gantry_printable(vm->tied_reason ? vm->tied_reason : "");
+    case LB_REASON_MOVING:
+        return g_strdup(_("it is being moved"));
+    case LB_REASON_COOLING_DOWN:
+        return g_strdup_printf(_("it was moved lately, and rests for another %" PRIu64 " s"),
+                               vm->cooldown_sec);
+    case LB_REASON_DIRTIES_TOO_FAST:
+    case LB_REASON_DOWNTIME_TOO_LONG:
+    case LB_REASON_TAKES_TOO_LONG:
+        return explain_cost(candidate->reason, vm, policy);
     case LB_REASON_UNMEASURED:
         return g_strdup(_("its load or its memory is not known yet"));
     case LB_REASON_DUPLICATE:

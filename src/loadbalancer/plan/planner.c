@@ -3,48 +3,11 @@
  * Theory of operation
  *
  * The state is never changed. What the moves chosen so far do to it stands in Ledger: a host's CPUs
- * and memory after them, and whether it takes part in one. Sources are served from the highest load
- * down. For each, its VMs are judged alone first (settings, and whether losing it suffices), then
- * with each target; the best pair becomes a move.
- *
- * Loads are compared as they are; scores are rounded to a millionth, so that hosts which are equal
- * but for the last bits of a sum are told apart by name and not by noise.
- *
- * Cost: sources x VMs on them x hosts, and each pair looks at the VM's group.
+ * and memory after them, and how many it takes part in. Sources are served from the highest load
+ * down, what is drained first. For each, its VMs are judged alone (judge.c), then with targets
+ * (targets.c); the best pair becomes a move.
  */
-#include "loadbalancer/plan/planner_priv.h"
-
-#include <math.h>
-
-typedef struct {
-    double busy;
-    guint64 memory_available_bytes;
-    gboolean taken; /* takes part in a move */
-} Ledger;
-
-/* Where a group's VMs are. */
-typedef struct {
-    guint host;
-    const LbVm *vm;
-} Member;
-
-typedef struct {
-    const LbState *state;
-    const LbPolicy *policy;
-    LbRule omitted;
-    Ledger *ledgers;     /* one a host */
-    GHashTable *groups;  /* name -> GArray of Member; strings of the state */
-    GHashTable *by_uuid; /* VM's uuid -> index + 1 of the last host that has it running */
-    GHashTable *doubles; /* uuids that run on more than one host */
-    guint unseen;        /* the first host that is not fresh, or LB_NO_HOST */
-    LbPlan *plan;
-} Planner;
-
-static gboolean
-holds(const Planner *planner, LbRule rule)
-{
-    return !(planner->omitted & rule);
-}
+#include "loadbalancer/plan/planning.h"
 
 /* Preparation */
 
@@ -54,7 +17,7 @@ index_group(Planner *planner, const LbVm *vm, guint host)
     const Member member = {.host = host, .vm = vm};
     GArray *members;
 
-    if (!vm->group || (!vm->running && !holds(planner, LB_RULE_GROUP_PAUSED))) {
+    if (!vm->group || (!vm->running && !planner_holds(planner, LB_RULE_GROUP_PAUSED))) {
         return;
     }
     members = g_hash_table_lookup(planner->groups, vm->group);
@@ -92,19 +55,24 @@ index_vms(Planner *planner)
 static gint
 compare_sources(gconstpointer a, gconstpointer b, gpointer data)
 {
-    const LbState *state = data;
-    const LbHost *left = lb_state_host(state, *(const guint *)a);
-    const LbHost *right = lb_state_host(state, *(const guint *)b);
-    double left_load = lb_host_load(left);
-    double right_load = lb_host_load(right);
+    const Planner *planner = data;
+    guint left = *(const guint *)a;
+    guint right = *(const guint *)b;
+    const LbHost *left_host = lb_state_host(planner->state, left);
+    const LbHost *right_host = lb_state_host(planner->state, right);
+    double left_load = lb_host_load(left_host);
+    double right_load = lb_host_load(right_host);
 
+    if (planner_drains(planner, left) != planner_drains(planner, right)) {
+        return planner_drains(planner, left) ? -1 : 1;
+    }
     if (left_load != right_load) {
         return left_load > right_load ? -1 : 1;
     }
-    return g_strcmp0(left->name, right->name);
+    return g_strcmp0(left_host->name, right_host->name);
 }
 
-/* Fills the verdicts. Returns: (transfer full): indices of the sources, the most loaded first. */
+/* Fills the verdicts. Returns: (transfer full): indices of the sources, in their order. */
 static GArray *
 judge_hosts(Planner *planner)
 {
@@ -115,164 +83,20 @@ judge_hosts(Planner *planner)
         LbVerdict verdict = {
             .load = lb_host_load(host),
             .n_running = lb_host_count_running(host),
+            .reason = judge_host(planner, h),
         };
 
-        if (host->status == LB_HOST_UNREACHABLE) {
-            verdict.reason = LB_REASON_UNREACHABLE;
-        } else if (host->status == LB_HOST_STALE && holds(planner, LB_RULE_FRESH)) {
-            verdict.reason = LB_REASON_STALE;
-        } else if (verdict.load <= planner->policy->threshold &&
-                   holds(planner, LB_RULE_SOURCE_OVER)) {
-            verdict.reason = LB_REASON_BELOW_THRESHOLD;
-        } else if (verdict.n_running <= host->n_cores && holds(planner, LB_RULE_OVERCOMMIT)) {
-            verdict.reason = LB_REASON_NOT_OVERCOMMITTED;
-        } else {
+        if (verdict.reason == LB_REASON_FEASIBLE) {
             verdict.reason = LB_REASON_NO_VM; /* until its VMs were looked at */
             g_array_append_val(sources, h);
         }
         g_array_append_val(planner->plan->verdicts, verdict);
     }
-    g_array_sort_with_data(sources, compare_sources, (gpointer)planner->state);
+    g_array_sort_with_data(sources, compare_sources, planner);
     return sources;
 }
 
-/* Judging one VM, and one pair */
-
-static double
-load_with(const Planner *planner, guint host, double change)
-{
-    const LbHost *at = lb_state_host(planner->state, host);
-
-    return at->capacity > 0 ? MAX(planner->ledgers[host].busy + change, 0) / at->capacity : 0;
-}
-
-static LbReason
-judge_vm(const Planner *planner, const LbVm *vm, double source_after, guint *ret_other)
-{
-    if (vm->settings_error && holds(planner, LB_RULE_SETTINGS)) {
-        return LB_REASON_SETTINGS_INVALID;
-    }
-    if (vm->nova && holds(planner, LB_RULE_NOVA)) {
-        return LB_REASON_NOVA_MANAGED;
-    }
-    if (!vm->movable && holds(planner, LB_RULE_MOVABLE)) {
-        return LB_REASON_NOT_MOVABLE;
-    }
-    if (g_hash_table_contains(planner->doubles, vm->uuid) && holds(planner, LB_RULE_DUPLICATE)) {
-        return LB_REASON_DUPLICATE;
-    }
-    if (!vm->measured && holds(planner, LB_RULE_MEASURED)) {
-        return LB_REASON_UNMEASURED;
-    }
-    if (source_after >= planner->policy->threshold && holds(planner, LB_RULE_SOURCE_RELIEVED)) {
-        return LB_REASON_SOURCE_STAYS_OVER;
-    }
-    if (vm->group && planner->unseen != LB_NO_HOST && holds(planner, LB_RULE_GROUP_SEEN)) {
-        *ret_other = planner->unseen;
-        return LB_REASON_GROUP_UNSEEN;
-    }
-    return LB_REASON_FEASIBLE;
-}
-
-/* A group's word on @vm at @target. */
-static LbReason
-judge_group(const Planner *planner, const LbVm *vm, guint target, guint *ret_other)
-{
-    const GArray *members = vm->group ? g_hash_table_lookup(planner->groups, vm->group) : NULL;
-
-    for (guint i = 0; members && i < members->len; i++) {
-        const Member *member = &g_array_index(members, Member, i);
-        gboolean apart =
-            vm->policy == LB_GROUP_ANTI_AFFINITY || member->vm->policy == LB_GROUP_ANTI_AFFINITY;
-
-        if (member->vm == vm) {
-            continue;
-        }
-        if (apart && member->host == target && holds(planner, LB_RULE_ANTI_AFFINITY)) {
-            *ret_other = member->host;
-            return LB_REASON_ANTI_AFFINITY;
-        }
-        if (vm->policy == LB_GROUP_AFFINITY && member->host != target &&
-            holds(planner, LB_RULE_AFFINITY)) {
-            *ret_other = member->host;
-            return LB_REASON_AFFINITY;
-        }
-    }
-    return LB_REASON_FEASIBLE;
-}
-
-static LbReason
-judge_pair(const Planner *planner, const LbVm *vm, LbCandidate *candidate)
-{
-    const LbHost *target = lb_state_host(planner->state, candidate->target);
-    const Ledger *ledger = &planner->ledgers[candidate->target];
-
-    if (target->status == LB_HOST_UNREACHABLE) {
-        return LB_REASON_TARGET_UNREACHABLE;
-    }
-    if (target->status == LB_HOST_STALE && holds(planner, LB_RULE_FRESH)) {
-        return LB_REASON_TARGET_STALE;
-    }
-    if (target->closed_reason && holds(planner, LB_RULE_OPEN)) {
-        return LB_REASON_TARGET_CLOSED;
-    }
-    if (ledger->taken && holds(planner, LB_RULE_ONE_MOVE_A_HOST)) {
-        return LB_REASON_TARGET_TAKEN;
-    }
-    if (candidate->target_after > planner->policy->threshold &&
-        holds(planner, LB_RULE_TARGET_BEARS)) {
-        return LB_REASON_TARGET_WOULD_EXCEED;
-    }
-    if ((ledger->memory_available_bytes < planner->policy->memory_reserve_bytes ||
-         ledger->memory_available_bytes - planner->policy->memory_reserve_bytes <
-             vm->memory_bytes) &&
-        holds(planner, LB_RULE_MEMORY)) {
-        return LB_REASON_TARGET_MEMORY;
-    }
-    return judge_group(planner, vm, candidate->target, &candidate->other);
-}
-
 /* Choosing */
-
-static gint64
-peak_millionths(const LbCandidate *candidate)
-{
-    return llround(MAX(candidate->source_after, candidate->target_after) * 1e6);
-}
-
-static int
-compare_numbers(gint64 a, gint64 b)
-{
-    return (a > b) - (a < b);
-}
-
-/* Both are of the same source. */
-static gboolean
-is_better(const Planner *planner, const LbCandidate *a, const LbCandidate *b)
-{
-    const LbHost *source = lb_state_host(planner->state, a->source);
-    const LbVm *vm_a = lb_host_vm(source, a->vm);
-    const LbVm *vm_b = lb_host_vm(source, b->vm);
-    int order = 0;
-
-    if (holds(planner, LB_RULE_PRIORITY)) {
-        order = compare_numbers(vm_a->priority, vm_b->priority);
-    }
-    if (order == 0 && holds(planner, LB_RULE_PEAK)) {
-        order = compare_numbers(peak_millionths(a), peak_millionths(b));
-    }
-    if (order == 0 && holds(planner, LB_RULE_LEAST_MEMORY)) {
-        order = compare_numbers((gint64)vm_a->memory_bytes, (gint64)vm_b->memory_bytes);
-    }
-    if (order == 0 && holds(planner, LB_RULE_TIE_BREAK)) {
-        order = g_strcmp0(vm_a->name, vm_b->name);
-        order = order ? order : g_strcmp0(vm_a->uuid, vm_b->uuid);
-        order = order ? order
-                      : g_strcmp0(lb_state_host(planner->state, a->target)->name,
-                                  lb_state_host(planner->state, b->target)->name);
-    }
-    return order < 0;
-}
 
 static void
 keep_candidate(Planner *planner, const LbCandidate *candidate)
@@ -282,10 +106,9 @@ keep_candidate(Planner *planner, const LbCandidate *candidate)
     }
 }
 
-/* All pairs of @vm. @best: (inout): the best pair so far, if @have_best. */
+/* All pairs of a VM, for people. @best: (inout): the best pair so far, if @have_best. */
 static void
-try_targets(Planner *planner, const LbVm *vm, const LbCandidate *model, LbCandidate *best,
-            gboolean *have_best)
+try_all(Planner *planner, const LbCandidate *model, LbCandidate *best, gboolean *have_best)
 {
     for (guint target = 0; target < planner->state->hosts->len; target++) {
         LbCandidate candidate = *model;
@@ -294,11 +117,10 @@ try_targets(Planner *planner, const LbVm *vm, const LbCandidate *model, LbCandid
             continue;
         }
         candidate.target = target;
-        candidate.target_after = load_with(planner, target, vm->cpu);
-        candidate.reason = judge_pair(planner, vm, &candidate);
+        candidate.reason = judge_pair(planner, &candidate);
         keep_candidate(planner, &candidate);
         if (candidate.reason == LB_REASON_FEASIBLE &&
-            (!*have_best || is_better(planner, &candidate, best))) {
+            (!*have_best || planner_is_better(planner, &candidate, best))) {
             *best = candidate;
             *have_best = TRUE;
         }
@@ -316,10 +138,12 @@ make_move(Planner *planner, const LbCandidate *choice)
 
     move.reason = LB_REASON_CHOSEN;
     from->busy = MAX(from->busy - vm->cpu, 0);
-    from->taken = TRUE;
+    from->n_out++;
     to->busy += vm->cpu;
+    to->wanted += lb_vm_demand(vm);
     to->memory_available_bytes -= MIN(to->memory_available_bytes, vm->memory_bytes);
-    to->taken = TRUE;
+    to->n_in++;
+    planner->n_moving++;
     for (guint i = 0; members && i < members->len; i++) {
         Member *member = &g_array_index(members, Member, i);
 
@@ -338,6 +162,12 @@ make_move(Planner *planner, const LbCandidate *choice)
     }
 }
 
+static gboolean
+is_capped(const Planner *planner)
+{
+    return planner->policy->max_moves > 0 && planner->n_moving >= planner->policy->max_moves;
+}
+
 static void
 relieve(Planner *planner, guint source)
 {
@@ -346,24 +176,32 @@ relieve(Planner *planner, guint source)
     LbCandidate best = {0};
     gboolean have_best = FALSE;
 
+    if (planner_is_taken(planner, source)) {
+        verdict->reason = LB_REASON_SOURCE_TAKEN;
+        return;
+    }
     for (guint v = 0; v < host->vms->len; v++) {
-        const LbVm *vm = lb_host_vm(host, v);
         LbCandidate candidate = {
             .source = source, .vm = v, .target = LB_NO_HOST, .other = LB_NO_HOST};
 
-        if (!vm->running) {
+        if (!lb_host_vm(host, v)->running && !planner_drains(planner, source)) {
             continue;
         }
-        candidate.source_after = load_with(planner, source, -vm->cpu);
-        candidate.reason = judge_vm(planner, vm, candidate.source_after, &candidate.other);
+        candidate.reason = judge_vm(planner, &candidate);
         if (candidate.reason != LB_REASON_FEASIBLE) {
             keep_candidate(planner, &candidate);
             continue;
         }
         verdict->reason = LB_REASON_NO_TARGET;
-        try_targets(planner, vm, &candidate, &best, &have_best);
+        if (planner->policy->explain) {
+            try_all(planner, &candidate, &best, &have_best);
+        } else {
+            targets_best(planner, &candidate, &best, &have_best);
+        }
     }
-    if (have_best) {
+    if (have_best && is_capped(planner)) {
+        verdict->reason = LB_REASON_CAPPED;
+    } else if (have_best) {
         verdict->reason = LB_REASON_RELIEVED;
         make_move(planner, &best);
     }
@@ -374,9 +212,8 @@ static LbReason
 sum_up(const LbPlan *plan)
 {
     static const LbReason by_weight[] = {
-        LB_REASON_NO_TARGET,
-        LB_REASON_NO_VM,
-        LB_REASON_NOT_OVERCOMMITTED,
+        LB_REASON_CAPPED, LB_REASON_SOURCE_TAKEN,  LB_REASON_NO_TARGET,
+        LB_REASON_NO_VM,  LB_REASON_NOT_SUSTAINED, LB_REASON_NOT_OVERCOMMITTED,
     };
 
     if (plan->moves->len > 0) {
@@ -390,11 +227,30 @@ sum_up(const LbPlan *plan)
         }
     }
     for (guint h = 0; h < plan->verdicts->len; h++) {
-        if (g_array_index(plan->verdicts, LbVerdict, h).reason == LB_REASON_BELOW_THRESHOLD) {
+        LbReason reason = g_array_index(plan->verdicts, LbVerdict, h).reason;
+
+        if (reason == LB_REASON_BELOW_THRESHOLD || reason == LB_REASON_EMPTY) {
             return LB_REASON_BALANCED;
         }
     }
     return LB_REASON_NO_DATA;
+}
+
+static void
+open_ledgers(Planner *planner)
+{
+    for (guint h = 0; h < planner->state->hosts->len; h++) {
+        const LbHost *host = lb_state_host(planner->state, h);
+        Ledger *ledger = &planner->ledgers[h];
+
+        ledger->busy = host->busy;
+        ledger->wanted = MAX(host->busy, host->forecast) + host->incoming_cpu;
+        ledger->memory_available_bytes =
+            host->memory_available_bytes - MIN(host->memory_available_bytes, host->incoming_bytes);
+        ledger->n_in = host->n_moves_in;
+        ledger->n_out = host->n_moves_out;
+        planner->n_moving += host->n_moves_out;
+    }
 }
 
 static void
@@ -428,15 +284,14 @@ lb_plan_new_without(const LbState *state, const LbPolicy *policy, LbRule omitted
     plan->verdicts = g_array_new(FALSE, TRUE, sizeof(LbVerdict));
     plan->candidates = g_array_new(FALSE, TRUE, sizeof(LbCandidate));
     plan->moves = g_array_new(FALSE, TRUE, sizeof(LbCandidate));
-    for (guint h = 0; h < state->hosts->len; h++) {
-        ledgers[h].busy = lb_state_host(state, h)->busy;
-        ledgers[h].memory_available_bytes = lb_state_host(state, h)->memory_available_bytes;
-    }
+    open_ledgers(&planner);
     index_vms(&planner);
+    planner.targets = targets_new(&planner);
     sources = judge_hosts(&planner);
     for (guint i = 0; i < sources->len; i++) {
         relieve(&planner, g_array_index(sources, guint, i));
     }
+    targets_free(planner.targets);
     plan->outcome = sum_up(plan);
     return plan;
 }

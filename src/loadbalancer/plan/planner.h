@@ -3,6 +3,7 @@
 
 #include "loadbalancer/plan/reason.h"
 #include "loadbalancer/model/state.h"
+#include "loadbalancer/plan/cost.h"
 
 /**
  * Load-triggered hot migration, decided: state in, plan out. No libvirt, no clock, no input or
@@ -10,15 +11,22 @@
  *
  * A host is a source if its load is over the threshold and more VMs run on it than it has cores. A
  * move takes one of its VMs to a target so that the target is not over the threshold with it, and
- * the source is below the threshold without it: both together, for one pair (VM, target). Of all
- * such pairs that settings, groups and memory allow, the best one has the VM of the lowest
- * priority; then the lowest peak of the two loads afterwards; then the least memory to send.
+ * the source is below the threshold without it: both together, for one pair (VM, target). (US
+ * patent 10,990,431 B2.) All else, from settings to what the move would cost, can only take pairs
+ * away. Of what remains, the best pair has the VM of the lowest priority; then the most relief (by
+ * how much the higher of the two loads falls) for each byte to send; then the lowest such load.
+ *
+ * A host that is drained is a source whatever its load, and its VMs only have to fit elsewhere.
  *
  * One pass makes at most one move out of a host and one into a host, and no host takes part in two.
  */
 typedef struct {
     double threshold;             /* fraction, 0 to 1 */
     guint64 memory_reserve_bytes; /* stays free on a target */
+    guint n_over;                 /* samples that must have been over the threshold; 0: no matter */
+    double margin;                /* fraction: relief that a move must bring */
+    LbCostLimits cost;            /* what a move may cost */
+    guint max_moves;              /* in all, with those under way; 0: no limit */
     gboolean explain;             /* keep all candidates, not only the chosen ones */
 } LbPolicy;
 
