@@ -24,6 +24,7 @@ typedef struct {
     char *uuid;
     gboolean running;  /* uses a CPU, or would like to; others count for nothing but their memory */
     gboolean measured; /* @cpu and @memory_bytes are known */
+    guint n_vcpus;     /* 0: not known */
     double cpu;        /* CPUs used, in the host's own CPUs: 0.35 is 35 % of one */
     double delay;      /* CPUs that it waited for: runnable, and not run */
     double forecast;   /* CPUs that it will want; counts where it is more than now */

@@ -67,6 +67,7 @@ static const Member vm_members[] = {
     {"uuid", MEMBER_TEXT, G_STRUCT_OFFSET(LbVm, uuid), TRUE},
     {"running", MEMBER_BOOL, G_STRUCT_OFFSET(LbVm, running), FALSE},
     {"measured", MEMBER_BOOL, G_STRUCT_OFFSET(LbVm, measured), FALSE},
+    {"vcpus", MEMBER_UINT, G_STRUCT_OFFSET(LbVm, n_vcpus), FALSE},
     {"cpu", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, cpu), FALSE},
     {"delay", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, delay), FALSE},
     {"forecast", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, forecast), FALSE},

@@ -23,7 +23,7 @@ lb_cost_predict(guint64 memory_bytes, guint64 dirty_bytes_per_sec, guint64 bandw
         left = MIN(left * cost.dirty_ratio, (double)memory_bytes);
     }
     sent += left;
-    cost.bytes = (guint64)MIN(sent, (double)(G_MAXUINT64 >> 1));
+    cost.bytes = (guint64)MIN(sent, 0x1p62);
     cost.sec = sent / bandwidth;
     cost.downtime_msec = left / bandwidth * 1000;
     return cost;
