@@ -49,7 +49,8 @@ test_bounds(void)
 {
     g_assert_cmpuint(lb_cost_predict(5 * MIB, 1, 0, 300).bytes, ==, 5 * MIB); /* no bandwidth */
     g_assert_cmpuint(lb_cost_predict(0, 1, 1, 0).bytes, ==, 0);
-    g_assert_cmpuint(lb_cost_predict(G_MAXUINT64, G_MAXUINT64, 1, 1).bytes, ==, G_GUINT64_CONSTANT(1) << 62);
+    g_assert_cmpuint(lb_cost_predict(G_MAXUINT64, G_MAXUINT64, 1, 1).bytes, ==,
+                     G_GUINT64_CONSTANT(1) << 62);
 }
 
 int
