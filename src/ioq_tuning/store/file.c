@@ -2,14 +2,6 @@
 /*
  * Files and block devices by io_uring. An operation that moved less than asked is continued; a read
  * that meets the end of a file which is not a whole number of sectors gives zeroes.
- *
- * Against two users of one image there are the locks that QEMU takes on images (its
- * block/file-posix.c), so that QEMU, qemu-img and we keep out each other, on one host and on those
- * that share a file system with locks. They are read locks on bytes of the file: byte 100 + p says
- * that its holder has permission p, byte 200 + p that he lets nobody else have it. Who wants p sets
- * his own marks first, and then looks whether there is somebody else's contrary one. They belong to
- * the open file, not to the process: a worker that dies does not give them up while gantry-ioqd
- * keeps the file open for the next one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,25 +17,22 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/i18n.h"
-#include "ioq_tuning/store/store.h"
+#include "ioq_tuning/store/bounce.h"
+#include "ioq_tuning/store/image_lock.h"
 
 #define SECTOR 512
-
-/* QEMU's: permissions, and where on the image they are marked. */
-enum { PERMISSION_READ, PERMISSION_WRITE };
-#define HELD_BASE     100
-#define UNSHARED_BASE 200
 
 typedef struct {
     IoqStore base;
     char *name; /* for messages */
     int buffered_fd;
     int direct_fd; /* -1: none */
+    int data_fd;   /* that of the two by which all data go */
     guint32 memory_align;
-    guint32 offset_align;
 } FileStore;
 
-static const guint8 zeroes[64 * 1024]; /* for file systems that cannot make a range zero */
+/* For file systems that cannot make a range zero. */
+static const guint8 zeroes[64 * 1024] __attribute__((aligned(4096)));
 
 static void start(FileStore *file, IoqIo *io);
 
@@ -73,14 +62,24 @@ static void
 finish(IoqIo *io, int result)
 {
     g_clear_pointer(&io->rest, g_free);
+    ioq_bounce_give(io);
     io->done(io, result);
 }
 
+/* What is left of a read that came to the end of the file. */
 static void
 fill_with_zeroes(IoqIo *io)
 {
-    for (guint i = 0; i < io->n_iov; i++) {
-        memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+    if (!io->bytes) {
+        for (guint i = 0; i < io->n_iov; i++) {
+            memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+        }
+        return;
+    }
+    memset(io->bytes, 0, io->bounce_bytes);
+    for (; io->transferred < io->length; io->transferred += io->chunk) {
+        io->chunk = MIN(io->length - io->transferred, io->bounce_bytes);
+        ioq_bounce_copy_out(io);
     }
 }
 
@@ -107,6 +106,43 @@ allocation_done(IoqIo *io, int result)
     }
 }
 
+/* So many bytes of a read or write are done. */
+static void
+count(IoqIo *io, guint64 bytes)
+{
+    if (!io->bytes) {
+        consume(io, bytes);
+        return;
+    }
+    io->chunk = bytes;
+    if (io->kind == IOQ_IO_READ) {
+        ioq_bounce_copy_out(io);
+    }
+    io->transferred += bytes;
+}
+
+static void
+transfer_done(IoqIo *io, guint64 bytes)
+{
+    gboolean at_end = io->kind == IOQ_IO_READ && bytes % SECTOR != 0;
+
+    if (!io->bytes && io->transferred + bytes >= io->length) {
+        finish(io, 0); /* nearly always */
+        return;
+    }
+    count(io, bytes);
+    if (io->transferred >= io->length) {
+        finish(io, 0);
+    } else if (bytes > 0 && !at_end) {
+        start((FileStore *)io->store, io);
+    } else if (io->kind == IOQ_IO_READ) {
+        fill_with_zeroes(io);
+        finish(io, 0);
+    } else {
+        finish(io, -EIO);
+    }
+}
+
 static void
 operation_done(IoqEvent *event, int result, guint cqe_flags)
 {
@@ -118,28 +154,18 @@ operation_done(IoqEvent *event, int result, guint cqe_flags)
         allocation_done(io, result);
     } else if (result < 0 || io->kind == IOQ_IO_FLUSH) {
         finish(io, MIN(result, 0));
-    } else if (io->transferred + (guint64)result >= io->length) {
-        finish(io, 0);
-    } else if (result > 0) {
-        consume(io, (guint64)result);
-        start((FileStore *)io->store, io);
-    } else if (io->kind == IOQ_IO_READ) {
-        fill_with_zeroes(io);
-        finish(io, 0);
     } else {
-        finish(io, -EIO);
+        transfer_done(io, (guint64)result);
     }
 }
 
+/* Offsets and lengths always are: a file is only used directly where whole sectors are enough. */
 static gboolean
-fits_direct(const FileStore *file, const IoqIo *io)
+is_aligned(const FileStore *file, const IoqIo *io)
 {
-    if (file->direct_fd < 0 || (io->offset + io->transferred) % file->offset_align != 0) {
-        return FALSE;
-    }
     for (guint i = 0; i < io->n_iov; i++) {
         if ((gsize)io->iov[i].iov_base % file->memory_align != 0 ||
-            io->iov[i].iov_len % file->offset_align != 0) {
+            io->iov[i].iov_len % SECTOR != 0) {
             return FALSE;
         }
     }
@@ -147,35 +173,50 @@ fits_direct(const FileStore *file, const IoqIo *io)
 }
 
 static void
+prepare_transfer(const FileStore *file, IoqIo *io, struct io_uring_sqe *sqe)
+{
+    gboolean reads = io->kind == IOQ_IO_READ;
+    guint64 offset = io->offset + io->transferred;
+    gpointer bytes = io->bytes ? io->bytes : io->iov->iov_base;
+    guint length = (guint)io->iov->iov_len;
+
+    if (io->bytes) {
+        io->chunk = MIN(io->length - io->transferred, io->bounce_bytes);
+        length = (guint)io->chunk;
+        if (!reads) {
+            ioq_bounce_copy_in(io);
+        }
+    }
+    if (!io->bytes && io->n_iov > 1) {
+        if (reads) {
+            io_uring_prep_readv(sqe, file->data_fd, io->iov, io->n_iov, offset);
+        } else {
+            io_uring_prep_writev(sqe, file->data_fd, io->iov, io->n_iov, offset);
+        }
+    } else if (reads) {
+        io_uring_prep_read(sqe, file->data_fd, bytes, length, offset);
+    } else {
+        io_uring_prep_write(sqe, file->data_fd, bytes, length, offset);
+    }
+    sqe->rw_flags = !reads && io->durable ? RWF_DSYNC : 0;
+}
+
+static void
 start(FileStore *file, IoqIo *io)
 {
     struct io_uring_sqe *sqe = ioq_loop_sqe(io->loop);
     guint64 offset = io->offset + io->transferred;
-    int fd;
 
     if (io->stage == IOQ_STAGE_ZEROING) {
-        io_uring_prep_write(sqe, file->buffered_fd, zeroes,
+        io_uring_prep_write(sqe, file->data_fd, zeroes,
                             (guint)MIN(io->length - io->transferred, sizeof(zeroes)), offset);
         ioq_loop_set_event(sqe, &io->event);
         return;
     }
     switch (io->stage == IOQ_STAGE_SYNCING ? IOQ_IO_FLUSH : io->kind) {
     case IOQ_IO_READ:
-        fd = fits_direct(file, io) ? file->direct_fd : file->buffered_fd;
-        if (io->n_iov == 1) {
-            io_uring_prep_read(sqe, fd, io->iov->iov_base, (guint)io->iov->iov_len, offset);
-        } else {
-            io_uring_prep_readv(sqe, fd, io->iov, io->n_iov, offset);
-        }
-        break;
     case IOQ_IO_WRITE:
-        fd = fits_direct(file, io) ? file->direct_fd : file->buffered_fd;
-        if (io->n_iov == 1) {
-            io_uring_prep_write(sqe, fd, io->iov->iov_base, (guint)io->iov->iov_len, offset);
-        } else {
-            io_uring_prep_writev(sqe, fd, io->iov, io->n_iov, offset);
-        }
-        sqe->rw_flags = io->durable ? RWF_DSYNC : 0;
+        prepare_transfer(file, io, sqe);
         break;
     case IOQ_IO_FLUSH:
         io_uring_prep_fsync(sqe, file->buffered_fd, IORING_FSYNC_DATASYNC);
@@ -195,14 +236,27 @@ start(FileStore *file, IoqIo *io)
 }
 
 static void
+start_later(IoqIo *io)
+{
+    start((FileStore *)io->store, io);
+}
+
+static void
 file_submit(IoqStore *store, IoqLoop *loop, IoqIo *io)
 {
+    FileStore *file = (FileStore *)store;
+    gboolean moves_data = io->kind == IOQ_IO_READ || io->kind == IOQ_IO_WRITE;
+
     io->store = store;
     io->loop = loop;
     io->transferred = 0;
+    io->bytes = NULL;
     io->stage = IOQ_STAGE_ASKED;
     io->event.done = operation_done;
-    start((FileStore *)store, io);
+    if (!moves_data || file->data_fd != file->direct_fd || is_aligned(file, io) ||
+        ioq_bounce_take(io, (gsize)MIN(io->length, IOQ_BOUNCE_CHUNK), start_later)) {
+        start(file, io);
+    }
 }
 
 static void
@@ -217,34 +271,18 @@ file_free(IoqStore *store)
 }
 
 static gboolean
-lock_byte(FileStore *file, int command, short type, off_t byte, short *ret_type)
+file_acquire(IoqStore *store, GError **error)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    FileStore *file = (FileStore *)store;
 
-    if (fcntl(file->buffered_fd, command, &lock) < 0) {
+    if (!ioq_image_lock(file->buffered_fd, file->name, !store->read_only, error) ||
+        (file->data_fd == file->direct_fd && !store->read_only &&
+         !ioq_image_fence(file->direct_fd, file->name, error))) {
         return FALSE;
     }
-    if (ret_type) {
-        *ret_type = lock.l_type;
-    }
+    /* What this host remembers of it may be older than what another host wrote. */
+    posix_fadvise(file->buffered_fd, 0, 0, POSIX_FADV_DONTNEED);
     return TRUE;
-}
-
-/* Whether nobody else has the mark. */
-static gboolean
-is_unmarked(FileStore *file, off_t byte)
-{
-    short type;
-
-    return lock_byte(file, F_OFD_GETLK, F_WRLCK, byte, &type) && type == F_UNLCK;
-}
-
-static gboolean
-mark(FileStore *file, gboolean writes)
-{
-    return lock_byte(file, F_OFD_SETLK, F_RDLCK, HELD_BASE + PERMISSION_READ, NULL) &&
-           (!writes || lock_byte(file, F_OFD_SETLK, F_RDLCK, HELD_BASE + PERMISSION_WRITE, NULL)) &&
-           lock_byte(file, F_OFD_SETLK, F_RDLCK, UNSHARED_BASE + PERMISSION_WRITE, NULL);
 }
 
 static void
@@ -252,42 +290,25 @@ file_release(IoqStore *store)
 {
     FileStore *file = (FileStore *)store;
 
-    lock_byte(file, F_OFD_SETLK, F_UNLCK, HELD_BASE + PERMISSION_READ, NULL);
-    lock_byte(file, F_OFD_SETLK, F_UNLCK, HELD_BASE + PERMISSION_WRITE, NULL);
-    lock_byte(file, F_OFD_SETLK, F_UNLCK, UNSHARED_BASE + PERMISSION_WRITE, NULL);
+    if (file->direct_fd >= 0) {
+        ioq_image_open_fence(file->direct_fd);
+    }
+    ioq_image_unlock(file->buffered_fd);
 }
 
 static gboolean
-file_acquire(IoqStore *store, GError **error)
+file_settle(IoqStore *store, GError **error)
 {
     FileStore *file = (FileStore *)store;
-    gboolean writes = !store->read_only;
 
-    if (!mark(file, writes)) {
-        int problem = errno;
-
-        file_release(store);
-        if (problem == ENOLCK || problem == EOPNOTSUPP || problem == EINVAL) {
-            return TRUE; /* as QEMU: this file system has no locks */
-        }
-        if (problem != EAGAIN && problem != EACCES) {
-            gantry_set_error_errno(error, problem, _("Cannot lock the image %s"), file->name);
-            return FALSE;
-        }
-    } else if (is_unmarked(file, HELD_BASE + PERMISSION_WRITE) &&
-               is_unmarked(file, UNSHARED_BASE + PERMISSION_READ) &&
-               (!writes || is_unmarked(file, UNSHARED_BASE + PERMISSION_WRITE))) {
-        return TRUE;
-    } else {
-        file_release(store);
+    if (fdatasync(file->buffered_fd) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot write the cached data of the image %s"),
+                               file->name);
+        return FALSE;
     }
-    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                _("the image %s is in use by another process, here or on another host: a VM, or "
-                  "qemu-img; it must end first"),
-                file->name);
-    return FALSE;
+    posix_fadvise(file->buffered_fd, 0, 0, POSIX_FADV_DONTNEED);
+    return TRUE;
 }
-
 static gboolean
 read_size(int fd, guint64 *ret_size, guint32 *ret_block_size, GError **error)
 {
@@ -337,27 +358,34 @@ static const IoqStoreOps file_ops = {
     .free = file_free,
     .acquire = file_acquire,
     .release = file_release,
+    .settle = file_settle,
     .refresh_size = file_refresh_size,
 };
 
-/* Linux 6.1 says what O_DIRECT asks for; before that a page is always enough. */
-static void
-read_alignment(FileStore *file)
+/* Where the kernel does not say what O_DIRECT asks for, it is tried, as QEMU does. */
+static gboolean
+try_direct(int fd, guint32 memory_align)
+{
+    static guint8 bytes[4096 + SECTOR] __attribute__((aligned(4096)));
+
+    return pread(fd, bytes + memory_align % 4096, SECTOR, 0) >= 0;
+}
+
+/* Whether O_DIRECT takes whole sectors wherever they are; fills memory_align. */
+static gboolean
+can_be_direct(FileStore *file)
 {
     struct statx status = {0};
 
-    file->memory_align = file->offset_align = 4096;
 #ifdef STATX_DIOALIGN
     if (syscall(SYS_statx, file->direct_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
         (status.stx_mask & STATX_DIOALIGN)) {
-        if (status.stx_dio_offset_align == 0) {
-            gantry_fd_clear(&file->direct_fd); /* this file system has no O_DIRECT after all */
-            return;
-        }
         file->memory_align = MAX(status.stx_dio_mem_align, 1);
-        file->offset_align = status.stx_dio_offset_align;
+        return status.stx_dio_offset_align > 0 && status.stx_dio_offset_align <= SECTOR;
     }
 #endif
+    file->memory_align = try_direct(file->direct_fd, SECTOR) ? SECTOR : 4096;
+    return try_direct(file->direct_fd, file->memory_align);
 }
 
 IoqStore *
@@ -375,9 +403,7 @@ ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only, GError **
         file_free(&file->base);
         return NULL;
     }
-    if (direct_fd >= 0) {
-        read_alignment(file);
-    }
+    file->data_fd = direct_fd >= 0 && can_be_direct(file) ? direct_fd : buffered_fd;
     return &file->base;
 }
 

@@ -12,6 +12,7 @@ struct IoqLoop {
     struct io_uring ring;
     gpointer guest;
     GDestroyNotify free_guest;
+    IoqBounceBudget bounce_budget;
 };
 
 IoqLoop *
@@ -132,4 +133,10 @@ gpointer
 ioq_loop_guest(IoqLoop *loop)
 {
     return loop->guest;
+}
+
+IoqBounceBudget *
+ioq_loop_bounce_budget(IoqLoop *loop)
+{
+    return &loop->bounce_budget;
 }

@@ -40,4 +40,12 @@ void ioq_loop_unwatch(IoqLoop *loop, IoqEvent *event); /* a last completion come
 void ioq_loop_set_guest(IoqLoop *loop, gpointer guest, GDestroyNotify free);
 gpointer ioq_loop_guest(IoqLoop *loop); /* NULL: none yet */
 
+/* Of the stores that this loop works for: see bounce.h. */
+typedef struct {
+    gsize used;
+    struct IoqIo *first; /* who waits */
+    struct IoqIo *last;
+} IoqBounceBudget;
+IoqBounceBudget *ioq_loop_bounce_budget(IoqLoop *loop);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IoqLoop, ioq_loop_free)

@@ -19,13 +19,12 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/i18n.h"
-#include "ioq_tuning/store/store.h"
+#include "ioq_tuning/store/bounce.h"
 #include "ioq_tuning/virtqueue/crash_point.h"
 
 #define SECTOR            512
 #define MAX_BLOCK         4096               /* that guests can be told of */
 #define MAX_PAYLOAD       (32 * 1024 * 1024) /* what every server takes that says nothing else */
-#define MAX_GATHERED      (1024 * 1024)
 #define MAX_UNMAP         (1U << 30)
 #define NEXT_TIMEOUT_MSEC 1000 /* for another greeting of a server that has given one */
 #define REPLIES_A_EVENT   64   /* before the queues are looked at again */
@@ -59,32 +58,6 @@ typedef struct {
 
 static void settle(Connection *connection);
 
-/* Data in one piece, and as the guest has them. */
-static void
-copy_pieces(const IoqIo *io, char *bytes, gboolean to_guest)
-{
-    guint64 skip = io->transferred, rest = io->chunk;
-
-    for (guint i = 0; i < io->n_iov && rest > 0; i++) {
-        const struct iovec *piece = &io->iov[i];
-        gsize step;
-
-        if (skip >= piece->iov_len) {
-            skip -= piece->iov_len;
-            continue;
-        }
-        step = (gsize)MIN(piece->iov_len - skip, rest);
-        if (to_guest) {
-            memcpy((char *)piece->iov_base + skip, bytes, step);
-        } else {
-            memcpy(bytes, (char *)piece->iov_base + skip, step);
-        }
-        skip = 0;
-        bytes += step;
-        rest -= step;
-    }
-}
-
 static void
 add_ended(Connection *connection, IoqIo *io, int result)
 {
@@ -104,6 +77,15 @@ on_completed(gpointer data, int *error)
     return 1; /* libnbd may forget it */
 }
 
+static void issue(Connection *connection, IoqIo *io);
+
+/* There is memory for it now. */
+static void
+issue_later(IoqIo *io)
+{
+    issue(ioq_loop_guest(io->loop), io);
+}
+
 /* One command for the next part of it. */
 static void
 issue(Connection *connection, IoqIo *io)
@@ -115,13 +97,14 @@ issue(Connection *connection, IoqIo *io)
     guint64 offset = io->offset + io->transferred;
     guint64 most = !moves_data      ? MAX_UNMAP
                    : io->n_iov == 1 ? store->max_payload
-                                    : MIN(store->max_payload, MAX_GATHERED);
+                                    : MIN(store->max_payload, IOQ_BOUNCE_CHUNK);
     gint64 cookie = -1;
     char *bytes;
 
     io->chunk = MIN(io->length - io->transferred, most);
-    if (moves_data && io->n_iov > 1 && !io->bytes) {
-        io->bytes = g_malloc((gsize)io->chunk);
+    if (moves_data && io->n_iov > 1 && !io->bytes &&
+        !ioq_bounce_take(io, (gsize)io->chunk, issue_later)) {
+        return;
     }
     bytes = moves_data && io->n_iov == 1 ? (char *)io->iov->iov_base + io->transferred : io->bytes;
     switch (io->kind) {
@@ -130,7 +113,7 @@ issue(Connection *connection, IoqIo *io)
         break;
     case IOQ_IO_WRITE:
         if (io->bytes) {
-            copy_pieces(io, io->bytes, FALSE);
+            ioq_bounce_copy_in(io);
         }
         cookie = nbd_aio_pwrite(handle, bytes, (gsize)io->chunk, offset, done, store->write_flags);
         break;
@@ -178,7 +161,7 @@ advance(Connection *connection, IoqIo *io)
 
     if (result == 0) {
         if (io->kind == IOQ_IO_READ && io->bytes) {
-            copy_pieces(io, io->bytes, TRUE);
+            ioq_bounce_copy_out(io);
         }
         io->transferred += io->chunk;
         if (io->transferred < io->length) {
@@ -191,7 +174,7 @@ advance(Connection *connection, IoqIo *io)
             return;
         }
     }
-    g_clear_pointer(&io->bytes, g_free);
+    ioq_bounce_give(io);
     io->done(io, result);
 }
 

@@ -37,6 +37,18 @@ ioq_store_release(IoqStore *store)
     }
 }
 
+gboolean
+ioq_store_must_settle(const IoqStore *store)
+{
+    return store->ops->settle && !store->read_only;
+}
+
+gboolean
+ioq_store_settle(IoqStore *store, GError **error)
+{
+    return !ioq_store_must_settle(store) || store->ops->settle(store, error);
+}
+
 /* Null */
 
 static void

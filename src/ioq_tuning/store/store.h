@@ -39,7 +39,9 @@ struct IoqIo {
     struct iovec *rest; /* a copy, for what was done in part */
     struct __kernel_timespec delay;
     guint64 chunk;  /* bytes that are on their way, of what is left */
-    gpointer bytes; /* in one piece, what the caller has in several; NULL: not needed */
+    gpointer bytes; /* bounce.h; NULL: the caller's memory will do */
+    gsize bounce_bytes;
+    void (*resume)(IoqIo *io);
     int result;
     IoqIo *next;
 };
@@ -51,6 +53,8 @@ typedef struct {
     /* NULL: there is nobody to keep out. See ioq_store_acquire(). */
     gboolean (*acquire)(IoqStore *store, GError **error);
     void (*release)(IoqStore *store);
+    /* NULL: nothing is kept here that others would not see. Blocks; any thread. */
+    gboolean (*settle)(IoqStore *store, GError **error);
     /* NULL: it never changes. FALSE with @error, or without: it has not changed. */
     gboolean (*refresh_size)(IoqStore *store, GError **error);
 } IoqStoreOps;
@@ -87,11 +91,23 @@ gboolean ioq_store_acquire(IoqStore *store, GError **error);
 void ioq_store_release(IoqStore *store); /* may be called without having acquired */
 
 /**
+ * ioq_store_settle:
+ *
+ * After the last request and before ioq_store_release(): what caches of this host hold is on the
+ * medium, and forgotten here, so that another host may go on. Blocks for as long as storage needs.
+ * Any thread.
+ */
+gboolean ioq_store_settle(IoqStore *store, GError **error);
+gboolean ioq_store_must_settle(const IoqStore *store);
+
+/**
  * ioq_store_file_new:
  * @buffered_fd: of a regular file or a block device; owned by the store from now on
  * @direct_fd: the same with O_DIRECT, or -1; owned
  *
- * io_uring on it. What does not fit O_DIRECT's alignment goes through the page cache.
+ * io_uring on it. All data goes by O_DIRECT, or, where that would ask more of a guest than whole
+ * sectors, all through the page cache: mixed, a write of the one can undo one of the other beside
+ * it. Memory that is not aligned is copied (bounce.h).
  */
 IoqStore *ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only, GError **error);
 

@@ -23,7 +23,11 @@
 
 #define MESSAGE_TIMEOUT_MSEC 5000
 
+/* Front ends that come while the store has requests of the last one wait so long at the door. */
+#define REFUSE_AFTER_MSEC 1000
+
 static void accept_next(IoqDevice *device);
+static void listen_for_next(IoqDevice *device);
 static void read_messages(IoqDevice *device);
 
 void
@@ -34,6 +38,17 @@ device_clear_inflight(IoqDevice *device)
     }
     device->inflight_base = NULL;
     memset(&device->inflight, 0, sizeof(device->inflight));
+}
+
+/* Its rings begin anew: what stood in the region was about others. (A status of 0 does not say so:
+ * QEMU sets it whenever a VM stops.) */
+static void
+forget_inflight(IoqDevice *device)
+{
+    if (device->inflight_base) {
+        memset((char *)device->inflight_base + device->inflight_offset, 0,
+               device->inflight.mmap_size);
+    }
 }
 
 /* All that a front end has set, but the connection itself and its protocol. No queue may run. */
@@ -67,7 +82,8 @@ device_continue_waiting(IoqDevice *device)
     g_autoptr(GError) error = NULL;
     VuVringState state = {device->wait_index, vring->base};
 
-    if (wait == WAIT_GET_BASE ? vring->served && !vring->given_up : device_n_started(device) > 0) {
+    if (device->settling ||
+        (wait == WAIT_GET_BASE ? vring->served != NULL : device_n_started(device) > 0)) {
         return;
     }
     device->wait = WAIT_NOTHING;
@@ -83,6 +99,9 @@ device_continue_waiting(IoqDevice *device)
         break;
     case WAIT_RESET:
         device_reset(device);
+        if (device->wait_header.request == VU_RESET_DEVICE) {
+            forget_inflight(device);
+        }
         if ((device->wait_header.flags & VU_FLAG_NEED_REPLY) &&
             !device_reply_u64(device, &device->wait_header, 0, &error)) {
             device_disconnect(device);
@@ -96,35 +115,37 @@ device_continue_waiting(IoqDevice *device)
     read_messages(device);
 }
 
-/* QEMU stands still until it has its answer, its monitor too: better an answer with requests left
- * in the region than a VM that cannot even be killed in good order. */
+/* QEMU stands still until it has its answer, its monitor too. It cannot be told that the queue has
+ * stopped, since it has not: requests would be lost where the VM goes to another host. Where the
+ * connection ends instead, QEMU goes on from the used index, and what is still in the store is done
+ * once more. */
 static gboolean
 on_wait_limit(gpointer data)
 {
     IoqDevice *device = data;
-    guint n_left = device_give_up_queue(device, device->wait_index);
 
-    if (n_left > 0) {
-        gantry_warn(_("disk %1$s: queue %2$u is stopped with %3$u requests still in the store; "
-                      "the limit is %4$u ms"),
-                    device->name, device->wait_index, n_left, device->options.drain_msec);
-    }
-    device_continue_waiting(device);
+    gantry_warn(_("disk %1$s: the store has not answered for %2$u ms; the connection ends"),
+                device->name, device->options.drain_msec);
+    device_disconnect(device);
     return G_SOURCE_REMOVE;
 }
 
 void
 device_limit_wait(IoqDevice *device)
 {
-    guint limit = device->options.drain_msec;
-
-    /* Of a device, not of each of its queues: they are stopped one after another. */
-    for (guint i = 0; i < device->options.max_queues; i++) {
-        limit = device->vrings[i].given_up ? 0 : limit;
-    }
-    device->wait_limit = g_timeout_source_new(limit);
+    device->wait_limit = g_timeout_source_new(device->options.drain_msec);
     g_source_set_callback(device->wait_limit, on_wait_limit, device, NULL);
     g_source_attach(device->wait_limit, NULL);
+}
+
+/* A front end that is let in and not answered stands still, too: better that it tries again. */
+static gboolean
+begin_refusing(gpointer data)
+{
+    IoqDevice *device = data;
+
+    listen_for_next(device);
+    return G_SOURCE_REMOVE;
 }
 
 void
@@ -143,6 +164,9 @@ device_disconnect(IoqDevice *device)
         }
     }
     device->wait = WAIT_DISCONNECT;
+    device->wait_limit = g_timeout_source_new(MIN(device->options.drain_msec, REFUSE_AFTER_MSEC));
+    g_source_set_callback(device->wait_limit, begin_refusing, device, NULL);
+    g_source_attach(device->wait_limit, NULL);
     device_continue_waiting(device);
 }
 
@@ -190,6 +214,10 @@ on_connection(gint fd, GIOCondition condition, gpointer data)
     if (connection < 0) {
         return G_SOURCE_CONTINUE; /* it is gone already */
     }
+    if (device->wait == WAIT_DISCONNECT) {
+        gantry_fd_clear(&connection);
+        return G_SOURCE_CONTINUE;
+    }
     gantry_info(_("disk %s: a front end has connected"), device->name);
     stop_source(&device->listen_source);
     device->fd = connection;
@@ -207,8 +235,14 @@ accept_next(IoqDevice *device)
     g_clear_pointer(&device->log, ioq_log_unref);
     device->features = 0;
     device->protocol_features = 0;
-    if (device->listen_fd < 0) {
-        return; /* being freed */
+    listen_for_next(device);
+}
+
+static void
+listen_for_next(IoqDevice *device)
+{
+    if (device->listen_fd < 0 || device->listen_source) {
+        return; /* being freed, or done already */
     }
     device->listen_source = g_unix_fd_source_new(device->listen_fd, G_IO_IN);
     g_source_set_callback(device->listen_source, (GSourceFunc)(void (*)(void))on_connection, device,
@@ -257,7 +291,8 @@ ioq_device_free(IoqDevice *device)
         g_main_context_iteration(NULL, TRUE);
     }
     device_disconnect(device);
-    while (device->wait != WAIT_NOTHING || g_atomic_int_get(&device->n_news) > 0) {
+    while (device->wait != WAIT_NOTHING || device->settling ||
+           g_atomic_int_get(&device->n_news) > 0) {
         g_main_context_iteration(NULL, TRUE);
     }
     ioq_memory_unref(device->memory);

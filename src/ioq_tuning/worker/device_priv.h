@@ -13,7 +13,6 @@ typedef struct {
     int call_fd; /* -1: none, or the served queue's */
     int err_fd;
     gboolean enabled;
-    gboolean given_up; /* stopped, for the front end; what is in the store will never be told */
     IoqServedQueue *served; /* NULL: stopped */
 } Vring;
 
@@ -59,6 +58,7 @@ struct IoqDevice {
     guint wait_index;
     VuHeader wait_header; /* of the message to be answered */
     GSource *wait_limit;
+    gboolean settling; /* all queues have stopped, and the store writes what it has in caches */
 };
 
 /* device.c */
@@ -66,7 +66,7 @@ void device_clear_inflight(IoqDevice *device);
 void device_reset(IoqDevice *device);
 void device_disconnect(IoqDevice *device);
 void device_continue_waiting(IoqDevice *device); /* goes on if what it waits for has happened */
-void device_limit_wait(IoqDevice *device);       /* for one queue */
+void device_limit_wait(IoqDevice *device);
 
 void device_tell_config(IoqDevice *device); /* has the front end read the configuration again */
 
@@ -75,8 +75,7 @@ gboolean device_start_queue(IoqDevice *device, guint index, int kick_fd, GError 
 /* @replays: what a back end before us left in flight is done first, not only what is in the store
  */
 void device_stop_queue(IoqDevice *device, guint index, gboolean replays);
-void device_abandon_queue(IoqDevice *device, guint index);  /* its driver hears of nothing more */
-guint device_give_up_queue(IoqDevice *device, guint index); /* Returns: what is left in the store */
+void device_abandon_queue(IoqDevice *device, guint index); /* its driver hears of nothing more */
 guint device_n_started(const IoqDevice *device);
 gboolean device_set_memory(IoqDevice *device, IoqMemory *memory /* transfer full */,
                            GError **error);

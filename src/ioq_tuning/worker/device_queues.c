@@ -72,7 +72,6 @@ typedef struct {
     int kick_fd;
     IoqMemory *memory;
     IoqLog *log;
-    guint n_left;
     GError *error;
 } QueueCall;
 
@@ -101,6 +100,67 @@ free_in_thread(IoqThread *thread, gpointer data)
     call->ring = ioq_served_queue_free(call->vring->served);
 }
 
+/* The store: in a thread, since it may take as long as storage likes */
+
+typedef struct {
+    IoqDevice *device;
+    GError *error;
+} Settling;
+
+static gboolean
+store_has_settled(gpointer data)
+{
+    Settling *settling = data;
+    IoqDevice *device = settling->device;
+
+    if (settling->error) {
+        gantry_err(_("disk %1$s: %2$s"), device->name, settling->error->message);
+    }
+    ioq_store_release(device->blk.store);
+    device->settling = FALSE;
+    device_continue_waiting(device);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+settling_free(gpointer data)
+{
+    Settling *settling = data;
+
+    g_clear_error(&settling->error);
+    g_free(settling);
+}
+
+static gpointer
+settle_in_thread(gpointer data)
+{
+    Settling *settling = data;
+    GSource *source = g_idle_source_new();
+
+    ioq_store_settle(settling->device->blk.store, &settling->error);
+    g_source_set_priority(source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(source, store_has_settled, settling, settling_free);
+    g_source_attach(source, NULL);
+    g_source_unref(source);
+    return NULL;
+}
+
+static void
+settle_store(IoqDevice *device)
+{
+    Settling *settling;
+
+    if (!ioq_store_must_settle(device->blk.store)) {
+        ioq_store_release(device->blk.store);
+        device_continue_waiting(device);
+        return;
+    }
+    settling = g_new0(Settling, 1);
+    settling->device = device;
+    device->settling = TRUE;
+    g_thread_unref(g_thread_new("ioq-settle", settle_in_thread, settling));
+}
+
 static gboolean
 take_news(gpointer data)
 {
@@ -118,18 +178,16 @@ take_news(gpointer data)
         }
         return G_SOURCE_REMOVE;
     }
-    if (!vring->given_up) {
-        vring->base = ioq_queue_base(ioq_served_queue_ring(vring->served));
-    }
-    vring->given_up = FALSE;
+    vring->base = ioq_queue_base(ioq_served_queue_ring(vring->served));
     ioq_thread_call(ioq_served_queue_thread(vring->served), free_in_thread, &call);
     vring->served = NULL;
     ioq_queue_free(call.ring);
     give_thread_back(device, news->index);
     if (device_n_started(device) == 0) {
-        ioq_store_release(device->blk.store); /* before the front end is told */
+        settle_store(device); /* before the front end is told */
+    } else {
+        device_continue_waiting(device);
     }
-    device_continue_waiting(device);
     return G_SOURCE_REMOVE;
 }
 
@@ -249,8 +307,11 @@ device_start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
     gboolean first = device_n_started(device) == 0;
 
     /* Not before: the image may be another host's until the guest comes over from there. */
-    if (first && !ioq_store_acquire(device->blk.store, error)) {
-        return FALSE;
+    if (first) {
+        if (!ioq_store_acquire(device->blk.store, error)) {
+            return FALSE;
+        }
+        ioq_store_refresh_size(device->blk.store, NULL);
     }
     if (!start_queue(device, index, gantry_fd_steal(&kick), error)) {
         if (first) {
@@ -305,27 +366,6 @@ device_abandon_queue(IoqDevice *device, guint index)
     if (served) {
         ioq_thread_call(ioq_served_queue_thread(served), mute_in_thread, served);
     }
-}
-
-static void
-give_up_in_thread(IoqThread *thread, gpointer data)
-{
-    QueueCall *call = data;
-    IoqServedQueue *served = call->vring->served;
-
-    call->vring->base = ioq_queue_base(ioq_served_queue_ring(served));
-    call->n_left = ioq_queue_n_in_flight(ioq_served_queue_ring(served));
-    ioq_served_queue_mute(served);
-}
-
-guint
-device_give_up_queue(IoqDevice *device, guint index)
-{
-    QueueCall call = {.vring = &device->vrings[index]};
-
-    ioq_thread_call(ioq_served_queue_thread(call.vring->served), give_up_in_thread, &call);
-    call.vring->given_up = TRUE;
-    return call.n_left;
 }
 
 guint

@@ -332,6 +332,7 @@ begin_reset(IoqDevice *device, const VuHeader *header)
     for (guint i = 0; i < device->options.max_queues; i++) {
         device_stop_queue(device, i, FALSE);
     }
+    device_limit_wait(device);
 }
 
 static Handled

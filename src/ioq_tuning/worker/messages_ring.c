@@ -25,10 +25,7 @@ stopped_vring_of(IoqDevice *device, guint32 index, GError **error)
     Vring *vring = vring_of(device, index, error);
 
     if (vring && vring->served) {
-        message_refuse(error,
-                       vring->given_up ? _("queue %" PRIu64 " still has requests in the store")
-                                       : _("queue %" PRIu64 " is running"),
-                       index);
+        message_refuse(error, _("queue %" PRIu64 " is running"), index);
         return NULL;
     }
     return vring;

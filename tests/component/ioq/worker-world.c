@@ -66,9 +66,10 @@ config_fd_of(const WorkerConfig *config)
 /* In the child, descriptors have the numbers that the configuration names. */
 enum { CONFIG_FD = 10, LISTEN_FD, IMAGE_FD };
 
-void
-worker_start(Worker *worker, const WorkerOptions *options)
+static void
+spawn(Worker *worker)
 {
+    const WorkerOptions *options = &worker->options;
     g_autoptr(WorkerConfig) config = worker_config_new(1);
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
     g_autofree char *config_fd = g_strdup_printf("%d", CONFIG_FD);
@@ -77,11 +78,6 @@ worker_start(Worker *worker, const WorkerOptions *options)
     WorkerDisk *disk = &config->disks[0];
 
     g_assert_nonnull(argv[0]);
-    worker->root = scratch_new();
-    worker->socket = g_build_filename(worker->root, "d.sock", NULL);
-    worker->image = g_build_filename(worker->root, "image", NULL);
-    worker->control = g_build_filename(worker->root, "c.sock", NULL);
-    make_image(worker);
     config->control = g_strdup(worker->control);
     disk->name = g_strdup("vda");
     disk->listen_fd = LISTEN_FD;
@@ -96,11 +92,37 @@ worker_start(Worker *worker, const WorkerOptions *options)
         disk->buffered_fd = IMAGE_FD;
     }
     g_subprocess_launcher_take_fd(launcher, config_fd_of(config), CONFIG_FD);
-    g_subprocess_launcher_take_fd(launcher, listen_on(worker), LISTEN_FD);
+    g_subprocess_launcher_take_fd(launcher, fcntl(worker->listen_fd, F_DUPFD_CLOEXEC, 0),
+                                  LISTEN_FD);
     g_subprocess_launcher_take_fd(launcher, open(worker->image, O_RDWR | O_CLOEXEC), IMAGE_FD);
     disk->listen_fd = disk->buffered_fd = -1; /* are not ours */
     worker->process = g_subprocess_launcher_spawnv(launcher, argv, &error);
     g_assert_no_error(error);
+}
+
+void
+worker_start(Worker *worker, const WorkerOptions *options)
+{
+    worker->options = *options;
+    worker->root = scratch_new();
+    worker->socket = g_build_filename(worker->root, "d.sock", NULL);
+    worker->image = g_build_filename(worker->root, "image", NULL);
+    worker->control = g_build_filename(worker->root, "c.sock", NULL);
+    make_image(worker);
+    worker->listen_fd = listen_on(worker);
+    spawn(worker);
+}
+
+void
+worker_kill(Worker *worker)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_subprocess_force_exit(worker->process);
+    g_subprocess_wait(worker->process, NULL, &error);
+    g_assert_no_error(error);
+    g_clear_object(&worker->process);
+    spawn(worker);
 }
 
 void
@@ -114,6 +136,7 @@ worker_stop(Worker *worker)
     g_assert_true(g_subprocess_get_if_exited(worker->process));
     g_assert_cmpint(g_subprocess_get_exit_status(worker->process), ==, 0);
     g_clear_object(&worker->process);
+    gantry_fd_clear(&worker->listen_fd);
     scratch_remove(worker->root);
     g_free(worker->socket);
     g_free(worker->image);

@@ -24,6 +24,8 @@ typedef struct {
     char *image;
     char *control;
     GSubprocess *process;
+    int listen_fd;
+    WorkerOptions options;
 } Worker;
 
 #define WORKER_SECTORS    256U
@@ -31,6 +33,8 @@ typedef struct {
 #define WORKER_QUEUE_SIZE 64U
 
 void worker_start(Worker *worker, const WorkerOptions *options);
+/* It dies by SIGKILL, and another takes its place. */
+void worker_kill(Worker *worker);
 /* It must have lived until now, and end well. */
 void worker_stop(Worker *worker);
 
