@@ -19,6 +19,7 @@
 #include "common/base/i18n.h"
 #include "ioq_tuning/store/bounce.h"
 #include "ioq_tuning/store/image_lock.h"
+#include "ioq_tuning/virtqueue/crash_point.h"
 
 #define SECTOR 512
 
@@ -172,10 +173,19 @@ is_aligned(const FileStore *file, const IoqIo *io)
     return TRUE;
 }
 
+/* In the control that tests run, what is not aligned goes through the page cache. */
+static int
+fd_for(const FileStore *file, const IoqIo *io)
+{
+    return ioq_control_is_off(IOQ_CONTROL_ONE_WAY) && !is_aligned(file, io) ? file->buffered_fd
+                                                                            : file->data_fd;
+}
+
 static void
 prepare_transfer(const FileStore *file, IoqIo *io, struct io_uring_sqe *sqe)
 {
     gboolean reads = io->kind == IOQ_IO_READ;
+    int fd = fd_for(file, io);
     guint64 offset = io->offset + io->transferred;
     gpointer bytes = io->bytes ? io->bytes : io->iov->iov_base;
     guint length = (guint)io->iov->iov_len;
@@ -189,14 +199,14 @@ prepare_transfer(const FileStore *file, IoqIo *io, struct io_uring_sqe *sqe)
     }
     if (!io->bytes && io->n_iov > 1) {
         if (reads) {
-            io_uring_prep_readv(sqe, file->data_fd, io->iov, io->n_iov, offset);
+            io_uring_prep_readv(sqe, fd, io->iov, io->n_iov, offset);
         } else {
-            io_uring_prep_writev(sqe, file->data_fd, io->iov, io->n_iov, offset);
+            io_uring_prep_writev(sqe, fd, io->iov, io->n_iov, offset);
         }
     } else if (reads) {
-        io_uring_prep_read(sqe, file->data_fd, bytes, length, offset);
+        io_uring_prep_read(sqe, fd, bytes, length, offset);
     } else {
-        io_uring_prep_write(sqe, file->data_fd, bytes, length, offset);
+        io_uring_prep_write(sqe, fd, bytes, length, offset);
     }
     sqe->rw_flags = !reads && io->durable ? RWF_DSYNC : 0;
 }
@@ -254,6 +264,7 @@ file_submit(IoqStore *store, IoqLoop *loop, IoqIo *io)
     io->stage = IOQ_STAGE_ASKED;
     io->event.done = operation_done;
     if (!moves_data || file->data_fd != file->direct_fd || is_aligned(file, io) ||
+        ioq_control_is_off(IOQ_CONTROL_ONE_WAY) ||
         ioq_bounce_take(io, (gsize)MIN(io->length, IOQ_BOUNCE_CHUNK), start_later)) {
         start(file, io);
     }
@@ -277,11 +288,14 @@ file_acquire(IoqStore *store, GError **error)
 
     if (!ioq_image_lock(file->buffered_fd, file->name, !store->read_only, error) ||
         (file->data_fd == file->direct_fd && !store->read_only &&
+         !ioq_control_is_off(IOQ_CONTROL_FENCE) &&
          !ioq_image_fence(file->direct_fd, file->name, error))) {
         return FALSE;
     }
     /* What this host remembers of it may be older than what another host wrote. */
-    posix_fadvise(file->buffered_fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (!ioq_control_is_off(IOQ_CONTROL_SETTLE)) {
+        posix_fadvise(file->buffered_fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
     return TRUE;
 }
 
@@ -301,6 +315,9 @@ file_settle(IoqStore *store, GError **error)
 {
     FileStore *file = (FileStore *)store;
 
+    if (ioq_control_is_off(IOQ_CONTROL_SETTLE)) {
+        return TRUE;
+    }
     if (fdatasync(file->buffered_fd) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot write the cached data of the image %s"),
                                file->name);

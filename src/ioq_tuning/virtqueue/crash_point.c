@@ -36,9 +36,9 @@ int
 ioq_control_is_off(IoqControl control)
 {
     static const char *const control_names[] = {
-        [IOQ_CONTROL_COUNTER] = "counter",
-        [IOQ_CONTROL_BATCH] = "batch",
-        [IOQ_CONTROL_DURABLE] = "durable",
+        [IOQ_CONTROL_COUNTER] = "counter", [IOQ_CONTROL_BATCH] = "batch",
+        [IOQ_CONTROL_DURABLE] = "durable", [IOQ_CONTROL_FENCE] = "fence",
+        [IOQ_CONTROL_SETTLE] = "settle",   [IOQ_CONTROL_ONE_WAY] = "one-way",
     };
 
     return g_strcmp0(getenv("IOQ_CONTROL"), control_names[control]) == 0;

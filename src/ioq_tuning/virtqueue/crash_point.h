@@ -20,6 +20,9 @@ typedef enum {
     IOQ_CONTROL_COUNTER, /* replay in the order of the counter */
     IOQ_CONTROL_BATCH,   /* make a published batch whole before replay */
     IOQ_CONTROL_DURABLE, /* an NBD server's writes are on its medium before they are done */
+    IOQ_CONTROL_FENCE,   /* wait for what a dead back end has on its way to storage */
+    IOQ_CONTROL_SETTLE,  /* write and forget what is cached, for another host */
+    IOQ_CONTROL_ONE_WAY, /* all data by O_DIRECT or none */
 } IoqControl;
 
 #ifdef IOQ_CRASH_POINTS

@@ -78,6 +78,29 @@ test_reset(Worker *worker, gconstpointer data)
     }
 }
 
+/* What a worker says of itself */
+
+static guint
+count_in_flight(Worker *worker)
+{
+    g_autoptr(JsonObject) status = worker_status(worker);
+    JsonArray *queues = json_object_get_array_member(status, "queues");
+
+    return (guint)json_object_get_int_member(json_array_get_object_element(queues, 0), "in_flight");
+}
+
+static void
+assert_sectors(Front *front, guint64 sectors)
+{
+    VuConfig config = {.size = 8};
+    g_auto(VuMessage) answer = {0};
+    guint64 capacity;
+
+    g_assert_true(worker_ask(front->fd, VU_GET_CONFIG, &config, 20, &answer));
+    memcpy(&capacity, answer.payload.config.data, sizeof(capacity));
+    g_assert_cmpuint(capacity, ==, sectors);
+}
+
 /* Memory */
 
 static void
@@ -132,34 +155,111 @@ test_memory_slots(Worker *worker, gconstpointer data)
     front_free(front);
 }
 
+/* A request whose data and status are in a region that is taken away while it is in the store. */
+static void
+submit_into_region(Front *front, guint index, guint16 id, guint64 guest)
+{
+    FrontQueue *queue = &front->queues[index];
+    char *header = front->buffers + DATA + 1024;
+    const DriverPiece pieces[] = {
+        {front_guest_address(front, header), 16, FALSE},
+        {guest, 512, TRUE},
+        {guest + 512, 1, TRUE},
+    };
+
+    memset(header, 0, 16);
+    driver_ring_add(&queue->ring, id, pieces, 3, NULL, 0);
+    eventfd_write(queue->kick_fd, 1);
+}
+
+static gboolean
+has_mapped(const Worker *worker, const char *name)
+{
+    g_autofree char *path =
+        g_strdup_printf("/proc/%s/maps", g_subprocess_get_identifier(worker->process));
+    g_autofree char *maps = NULL;
+
+    g_assert_true(g_file_get_contents(path, &maps, NULL, NULL));
+    return strstr(maps, name) != NULL;
+}
+
 /* The table changes while requests are in the store; each goes to the memory that it was read
- * with. */
+ * with, which stays until the last of them has ended. */
 static void
 test_memory_under_load(Worker *worker, gconstpointer data)
 {
-    Front *front = worker_front(worker, &(const FrontOptions){.n_queues = 2});
+    Front *front = worker_front(worker, &(const FrontOptions){.n_queues = 2, .inflight = TRUE});
     gantry_autofd file = memfd_create("more", MFD_CLOEXEC);
     const VuSingleRegion extra = {0, {0x10000, 4096, 0x1000, 0}};
     guint n = WORKER_QUEUE_SIZE / 4;
 
     g_assert_cmpint(ftruncate(file, 4096), ==, 0);
     for (guint round = 0; round < 3; round++) {
-        for (guint16 id = 0; id < n; id++) {
+        char status = (char)0xaa;
+
+        g_assert_cmpint(pwrite(file, &status, 1, 512), ==, 1);
+        for (guint16 id = 0; id < n - 1; id++) {
             worker_submit(front, 0, id, VIRTIO_BLK_T_IN, id, 512, DATA);
             worker_submit(front, 1, id, VIRTIO_BLK_T_IN, id, 512, DATA);
         }
+        g_assert_cmpint(worker_ack(front->fd, VU_ADD_MEM_REG, &extra, sizeof(extra), &file, 1), ==,
+                        0);
+        submit_into_region(front, 0, (guint16)(n - 1), extra.region.guest_address);
+        while (count_in_flight(worker) < n) {
+            /* it is read from the ring with this table */
+        }
         for (guint i = 0; i < 5; i++) {
-            g_assert_cmpint(worker_ack(front->fd, VU_ADD_MEM_REG, &extra, sizeof(extra), &file, 1),
-                            ==, 0);
             g_assert_cmpint(worker_ack(front->fd, VU_REM_MEM_REG, &extra, sizeof(extra), NULL, 0),
                             ==, 0);
+            g_assert_cmpint(worker_ack(front->fd, VU_ADD_MEM_REG, &extra, sizeof(extra), &file, 1),
+                            ==, 0);
         }
-        for (guint i = 0; i < 2 * n; i++) {
+        g_assert_cmpint(worker_ack(front->fd, VU_REM_MEM_REG, &extra, sizeof(extra), NULL, 0), ==,
+                        0);
+        g_assert_true(has_mapped(worker, "memfd:more"));
+        for (guint i = 0; i < 2 * n - 1; i++) {
             guint16 id;
 
-            g_assert_cmpuint(worker_finish(front, i % 2, &id), ==, VIRTIO_BLK_S_OK);
+            worker_finish(front, i % 2, &id); /* the one has its status elsewhere */
         }
+        g_assert_cmpint(pread(file, &status, 1, 512), ==, 1);
+        g_assert_cmpint(status, ==, VIRTIO_BLK_S_OK);
+        g_assert_false(has_mapped(worker, "memfd:more"));
     }
+    front_free(front);
+}
+
+/* An image that has grown since the worker began. */
+static void
+test_grown_before_the_start(Worker *worker, gconstpointer data)
+{
+    Front *front;
+
+    worker_assert_serves(worker); /* it has looked at it */
+    g_assert_cmpint(truncate(worker->image, 2 * WORKER_SECTORS * 512), ==, 0);
+    front = worker_front(worker, &(const FrontOptions){0});
+    assert_sectors(front, 2 * WORKER_SECTORS);
+    worker_do(front, 0, VIRTIO_BLK_T_IN, 2 * WORKER_SECTORS - 1, 512, DATA);
+    front_free(front);
+}
+
+/* A device that was reset begins anew, whatever stood in its in-flight region. */
+static void
+test_reset_of_region(Worker *worker, gconstpointer data)
+{
+    const gsize bytes = 256;
+    Front *front = worker_front(worker, &(const FrontOptions){.inflight = TRUE, .packed = TRUE});
+    g_autofree char *zeroes = g_malloc0(bytes);
+    g_autofree char *region = g_malloc0(bytes);
+
+    worker_do(front, 0, VIRTIO_BLK_T_IN, 0, 512, DATA);
+    g_assert_cmpint(pread(front->inflight_fd, region, bytes, (off_t)front->inflight.mmap_offset),
+                    ==, (gssize)bytes);
+    g_assert_cmpint(memcmp(region, zeroes, bytes), !=, 0);
+    g_assert_cmpint(worker_ack(front->fd, VU_RESET_DEVICE, NULL, 0, NULL, 0), ==, 0);
+    g_assert_cmpint(pread(front->inflight_fd, region, bytes, (off_t)front->inflight.mmap_offset),
+                    ==, (gssize)bytes);
+    g_assert_cmpmem(region, bytes, zeroes, bytes);
     front_free(front);
 }
 
@@ -222,15 +322,6 @@ test_end_under_load(gconstpointer data)
 /* Stopping a queue */
 
 enum { N_SLOW = 16 };
-
-static guint
-count_in_flight(Worker *worker)
-{
-    g_autoptr(JsonObject) status = worker_status(worker);
-    JsonArray *queues = json_object_get_array_member(status, "queues");
-
-    return (guint)json_object_get_int_member(json_array_get_object_element(queues, 0), "in_flight");
-}
 
 /* Takes what the ring says; no id twice. */
 static guint
@@ -408,18 +499,6 @@ assert_told_of_config(int channel)
 }
 
 static void
-assert_sectors(Front *front, guint64 sectors)
-{
-    VuConfig config = {.size = 8};
-    g_auto(VuMessage) answer = {0};
-    guint64 capacity;
-
-    g_assert_true(worker_ask(front->fd, VU_GET_CONFIG, &config, 20, &answer));
-    memcpy(&capacity, answer.payload.config.data, sizeof(capacity));
-    g_assert_cmpuint(capacity, ==, sectors);
-}
-
-static void
 test_resize(Worker *worker, gconstpointer data)
 {
     Front *front = worker_front(worker, &(const FrontOptions){0});
@@ -594,6 +673,8 @@ main(int argc, char **argv)
     ADD("memory/refused", set_up, test_refused_memory);
     ADD("memory/cut-off", set_up, test_cut_off_memory);
     ADD("resize", set_up, test_resize);
+    ADD("grown-before-the-start", set_up, test_grown_before_the_start);
+    ADD("reset-of-region", set_up, test_reset_of_region);
     ADD("resize-unseen", set_up, test_resize_unseen);
     ADD("dirty-log", set_up, test_dirty_log);
     g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);

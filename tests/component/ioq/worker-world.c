@@ -64,7 +64,7 @@ config_fd_of(const WorkerConfig *config)
 }
 
 /* In the child, descriptors have the numbers that the configuration names. */
-enum { CONFIG_FD = 10, LISTEN_FD, IMAGE_FD };
+enum { CONFIG_FD = 10, LISTEN_FD, IMAGE_FD, DIRECT_FD };
 
 static void
 spawn(Worker *worker)
@@ -91,11 +91,16 @@ spawn(Worker *worker)
     } else {
         disk->buffered_fd = IMAGE_FD;
     }
-    g_subprocess_launcher_take_fd(launcher, config_fd_of(config), CONFIG_FD);
     g_subprocess_launcher_take_fd(launcher, fcntl(worker->listen_fd, F_DUPFD_CLOEXEC, 0),
                                   LISTEN_FD);
     g_subprocess_launcher_take_fd(launcher, open(worker->image, O_RDWR | O_CLOEXEC), IMAGE_FD);
-    disk->listen_fd = disk->buffered_fd = -1; /* are not ours */
+    if (options->direct) {
+        disk->direct_fd = DIRECT_FD;
+        g_subprocess_launcher_take_fd(launcher, open(worker->image, O_RDWR | O_CLOEXEC | O_DIRECT),
+                                      DIRECT_FD);
+    }
+    g_subprocess_launcher_take_fd(launcher, config_fd_of(config), CONFIG_FD);
+    disk->listen_fd = disk->buffered_fd = disk->direct_fd = -1; /* are not ours */
     worker->process = g_subprocess_launcher_spawnv(launcher, argv, &error);
     g_assert_no_error(error);
 }
@@ -106,9 +111,12 @@ worker_start(Worker *worker, const WorkerOptions *options)
     worker->options = *options;
     worker->root = scratch_new();
     worker->socket = g_build_filename(worker->root, "d.sock", NULL);
-    worker->image = g_build_filename(worker->root, "image", NULL);
+    worker->image =
+        options->image ? g_strdup(options->image) : g_build_filename(worker->root, "image", NULL);
     worker->control = g_build_filename(worker->root, "c.sock", NULL);
-    make_image(worker);
+    if (!options->image) {
+        make_image(worker);
+    }
     worker->listen_fd = listen_on(worker);
     spawn(worker);
 }
