@@ -20,6 +20,8 @@ typedef struct {
                          * has accepted that there is a FLUSH */
 } IoqBlk;
 
+#define IOQ_BLK_MAX_UNMAP_SECTORS ((1U << 30) / 512) /* of one discard or write-zeroes */
+
 /* Device feature bits of virtio-blk that this disk offers. */
 guint64 ioq_blk_features(const IoqBlk *blk);
 
@@ -32,6 +34,7 @@ struct IoqRequest {
     IoqChain chain;
     IoqIo io;
     guint8 *status;    /* in guest memory */
+    int error;         /* of the store: errno; 0: none */
     guint32 written;   /* bytes that will have been written to the guest, status included */
     gint64 begin_nsec; /* the thread's */
     gpointer queue;    /* the thread's */

@@ -4,9 +4,8 @@
 
 #include "ioq_tuning/blk/blk.h"
 
-#define SECTOR          512
-#define CONFIG_BYTES    256 /* newer front ends know of more members than we do: those are zero */
-#define MAX_UNMAP_BYTES (1U << 30) /* of one discard or write-zeroes */
+#define SECTOR       512
+#define CONFIG_BYTES 256 /* newer front ends know of more members than we do: those are zero */
 
 /* Not CONFIG_WCE: a front end does not say again, to the back end after this one, that its guest
  * has switched write-back off. */
@@ -41,10 +40,10 @@ fill(const IoqBlk *blk, struct virtio_blk_config *config)
     config->opt_io_size = 0;
     config->wce = 1;
     config->num_queues = blk->n_queues;
-    config->max_discard_sectors = MAX_UNMAP_BYTES / SECTOR;
+    config->max_discard_sectors = IOQ_BLK_MAX_UNMAP_SECTORS;
     config->max_discard_seg = 1;
     config->discard_sector_alignment = sectors_per_block;
-    config->max_write_zeroes_sectors = MAX_UNMAP_BYTES / SECTOR;
+    config->max_write_zeroes_sectors = IOQ_BLK_MAX_UNMAP_SECTORS;
     config->max_write_zeroes_seg = 1;
     config->write_zeroes_may_unmap = 1;
 }

@@ -58,6 +58,7 @@ io_done(IoqIo *io, int result)
 {
     IoqRequest *request = (IoqRequest *)(gpointer)((char *)io - G_STRUCT_OFFSET(IoqRequest, io));
 
+    request->error = -result;
     finish(request, result == 0             ? VIRTIO_BLK_S_OK
                     : result == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP
                                             : VIRTIO_BLK_S_IOERR);
@@ -91,7 +92,8 @@ prepare_unmap(const IoqBlk *blk, IoqIo *io, struct iovec *out, guint n_out)
         return VIRTIO_BLK_S_UNSUPP;
     }
     io->may_unmap = segment.flags != 0;
-    return set_range(blk, io, segment.sector, (guint64)segment.num_sectors * SECTOR)
+    return segment.num_sectors <= IOQ_BLK_MAX_UNMAP_SECTORS &&
+                   set_range(blk, io, segment.sector, (guint64)segment.num_sectors * SECTOR)
                ? VIRTIO_BLK_S_OK
                : VIRTIO_BLK_S_IOERR;
 }
@@ -156,6 +158,7 @@ ioq_blk_start(IoqBlk *blk, IoqLoop *loop, IoqRequest *request, void (*done)(IoqR
     guint8 status;
 
     request->done = done;
+    request->error = 0;
     request->io = (IoqIo){.done = io_done};
     if (n_in == 0 || in[n_in - 1].iov_len == 0) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,

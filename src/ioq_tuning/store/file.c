@@ -30,6 +30,7 @@ typedef struct {
     int direct_fd; /* -1: none */
     int data_fd;   /* that of the two by which all data go */
     guint32 memory_align;
+    gboolean unlocked;
 } FileStore;
 
 /* For file systems that cannot make a range zero. */
@@ -286,6 +287,9 @@ file_acquire(IoqStore *store, GError **error)
 {
     FileStore *file = (FileStore *)store;
 
+    if (file->unlocked) {
+        return TRUE;
+    }
     if (!ioq_image_lock(file->buffered_fd, file->name, !store->read_only, error) ||
         (file->data_fd == file->direct_fd && !store->read_only &&
          !ioq_control_is_off(IOQ_CONTROL_FENCE) &&
@@ -327,6 +331,13 @@ file_settle(IoqStore *store, GError **error)
     return TRUE;
 }
 static gboolean
+set_empty(GError **error)
+{
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED, _("the image is empty"));
+    return FALSE;
+}
+
+static gboolean
 read_size(int fd, guint64 *ret_size, guint32 *ret_block_size, GError **error)
 {
     struct stat status;
@@ -336,21 +347,22 @@ read_size(int fd, guint64 *ret_size, guint32 *ret_block_size, GError **error)
         return FALSE;
     }
     if (S_ISREG(status.st_mode)) {
-        *ret_size = (guint64)status.st_size / SECTOR * SECTOR;
+        /* The last sector counts if any of it is there, as for QEMU. */
+        *ret_size = ((guint64)status.st_size + SECTOR - 1) / SECTOR * SECTOR;
         *ret_block_size = SECTOR;
-        return TRUE;
+        return *ret_size > 0 || set_empty(error);
     }
     if (S_ISBLK(status.st_mode)) {
         int block_size;
 
         if (ioctl(fd, BLKGETSIZE64, ret_size) == 0 && ioctl(fd, BLKSSZGET, &block_size) == 0) {
             *ret_block_size = (guint32)block_size;
-            return TRUE;
+            return *ret_size > 0 || set_empty(error);
         }
         gantry_set_error_errno(error, errno, _("Cannot ask a block device for its size"));
         return FALSE;
     }
-    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
                 _("the image is neither a file nor a block device"));
     return FALSE;
 }
@@ -431,4 +443,10 @@ ioq_store_file_set_name(IoqStore *store, const char *name)
 
     g_free(file->name);
     file->name = g_strdup(name);
+}
+
+void
+ioq_store_file_set_unlocked(IoqStore *store)
+{
+    ((FileStore *)store)->unlocked = TRUE;
 }

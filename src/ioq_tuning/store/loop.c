@@ -59,7 +59,11 @@ ioq_loop_sqe(IoqLoop *loop)
     struct io_uring_sqe *sqe;
 
     while (!(sqe = io_uring_get_sqe(&loop->ring))) {
-        io_uring_submit(&loop->ring); /* full: submitting makes room */
+        /* Full: submitting makes room. Where the kernel has none for completions either, or no
+         * memory just now, it has to work off what is there; we take them in our turn. */
+        if (io_uring_submit(&loop->ring) < 0) {
+            io_uring_get_events(&loop->ring);
+        }
     }
     return sqe;
 }

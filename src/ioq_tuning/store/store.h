@@ -114,6 +114,9 @@ IoqStore *ioq_store_file_new(int buffered_fd, int direct_fd, gboolean read_only,
 /* What messages call it: a path. */
 void ioq_store_file_set_name(IoqStore *store, const char *name);
 
+/* It takes no locks: for who reads what others may write. */
+void ioq_store_file_set_unlocked(IoqStore *store);
+
 /* Does nothing, at once: what everything but storage costs. Reads give what was in the buffer. */
 IoqStore *ioq_store_null_new(guint64 size);
 

@@ -62,6 +62,7 @@ open_disk(const ScratchWorkerOptions *options, WorkerDisk *disk, GSubprocessLaun
     }
     g_subprocess_launcher_take_fd(launcher, fd, BUFFERED_FD);
     disk->buffered_fd = BUFFERED_FD;
+    disk->no_lock = TRUE; /* the domain may run meanwhile */
     /* Not every file system has O_DIRECT. */
     fd = open(options->image, O_RDONLY | O_CLOEXEC | O_DIRECT);
     if (fd >= 0) {

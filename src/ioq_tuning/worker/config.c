@@ -21,6 +21,7 @@ static const struct {
     enum { MEMBER_TEXT, MEMBER_INT, MEMBER_UINT64 } type;
 } members[] = {
     {"name", G_STRUCT_OFFSET(WorkerDisk, name), MEMBER_TEXT},
+    {"domain", G_STRUCT_OFFSET(WorkerDisk, domain), MEMBER_TEXT},
     {"listen_fd", G_STRUCT_OFFSET(WorkerDisk, listen_fd), MEMBER_INT},
     {"image", G_STRUCT_OFFSET(WorkerDisk, image), MEMBER_TEXT},
     {"buffered_fd", G_STRUCT_OFFSET(WorkerDisk, buffered_fd), MEMBER_INT},
@@ -29,6 +30,7 @@ static const struct {
     {"null_mib", G_STRUCT_OFFSET(WorkerDisk, null_mib), MEMBER_UINT64},
     {"delay_usec", G_STRUCT_OFFSET(WorkerDisk, delay_usec), MEMBER_INT},
     {"read_only", G_STRUCT_OFFSET(WorkerDisk, read_only), MEMBER_INT},
+    {"no_lock", G_STRUCT_OFFSET(WorkerDisk, no_lock), MEMBER_INT},
     {"max_queues", G_STRUCT_OFFSET(WorkerDisk, max_queues), MEMBER_INT},
     {"queue_size", G_STRUCT_OFFSET(WorkerDisk, queue_size), MEMBER_INT},
     {"queues_per_thread", G_STRUCT_OFFSET(WorkerDisk, queues_per_thread), MEMBER_INT},

@@ -186,7 +186,7 @@ on_message(gint fd, GIOCondition condition, gpointer data)
         return device->source ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
     }
     if (g_error_matches(error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND)) {
-        gantry_info(_("disk %1$s: %2$s"), device->name, error->message);
+        gantry_info(_("disk %1$s: %2$s"), device->label, error->message);
     } else {
         gantry_warn(_("disk %1$s: %2$s; the connection ends"), device->name, error->message);
     }
@@ -218,7 +218,7 @@ on_connection(gint fd, GIOCondition condition, gpointer data)
         gantry_fd_clear(&connection);
         return G_SOURCE_CONTINUE;
     }
-    gantry_info(_("disk %s: a front end has connected"), device->name);
+    gantry_info(_("disk %s: a front end has connected"), device->label);
     stop_source(&device->listen_source);
     device->fd = connection;
     read_messages(device);
@@ -257,6 +257,8 @@ ioq_device_new(int listen_fd, IoqStore *store, const IoqDeviceOptions *options)
 
     device->options = *options;
     device->name = g_strdup(options->name);
+    device->label = options->domain ? g_strdup_printf("%s of %s", options->name, options->domain)
+                                    : g_strdup(options->name);
     if (options->cpus) {
         device->cpus = *options->cpus;
         device->options.cpus = &device->cpus;
@@ -300,6 +302,7 @@ ioq_device_free(IoqDevice *device)
     g_free(device->vrings);
     g_free(device->threads);
     g_free(device->name);
+    g_free(device->label);
     g_free(device);
 }
 
@@ -311,7 +314,7 @@ device_tell_config(IoqDevice *device)
 
     if (device->backend_fd >= 0 && !vu_channel_send(device->backend_fd, MESSAGE_TIMEOUT_MSEC,
                                                     &header, NULL, NULL, 0, &error)) {
-        gantry_warn(_("disk %1$s: the guest does not know its new size: %2$s"), device->name,
+        gantry_warn(_("disk %1$s: the guest does not know its new size: %2$s"), device->label,
                     error->message);
     }
 }
@@ -323,11 +326,11 @@ ioq_device_refresh_size(IoqDevice *device)
 
     if (!ioq_store_refresh_size(device->blk.store, &error)) {
         if (error) {
-            gantry_warn(_("disk %1$s: %2$s"), device->name, error->message);
+            gantry_warn(_("disk %1$s: %2$s"), device->label, error->message);
         }
         return;
     }
-    gantry_notice(_("disk %1$s has %2$" PRIu64 " bytes now"), device->name,
+    gantry_notice(_("disk %1$s has %2$" PRIu64 " bytes now"), device->label,
                   ioq_store_size(device->blk.store));
     device_tell_config(device);
 }

@@ -13,7 +13,8 @@
 typedef struct IoqDevice IoqDevice;
 
 typedef struct {
-    const char *name;        /* of the disk, "vda": for logs and threads */
+    const char *name;        /* of the disk, "vda" */
+    const char *domain;      /* for logs; NULL: not known */
     guint max_queues;        /* offered; 1 to IOQ_DEVICE_MAX_QUEUES */
     guint queue_size;        /* largest */
     guint queues_per_thread; /* k */

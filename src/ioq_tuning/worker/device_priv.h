@@ -32,6 +32,7 @@ typedef enum {
 struct IoqDevice {
     IoqDeviceOptions options;
     char *name;
+    char *label; /* in logs */
     cpu_set_t cpus;
     IoqBlk blk;
     int listen_fd;

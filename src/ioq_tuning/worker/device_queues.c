@@ -39,6 +39,7 @@ take_thread(IoqDevice *device, guint index, GError **error)
             g_strdup_printf("ioq-%.8s-%u", device->name, index / device->options.queues_per_thread);
         const IoqThreadOptions options = {
             .name = name,
+            .disk = device->label,
             .blk = &device->blk,
             .cpus = device->options.cpus,
             .poll_max_usec = device->options.poll_max_usec,
@@ -114,7 +115,7 @@ store_has_settled(gpointer data)
     IoqDevice *device = settling->device;
 
     if (settling->error) {
-        gantry_err(_("disk %1$s: %2$s"), device->name, settling->error->message);
+        gantry_err(_("disk %1$s: %2$s"), device->label, settling->error->message);
     }
     ioq_store_release(device->blk.store);
     device->settling = FALSE;
@@ -170,7 +171,7 @@ take_news(gpointer data)
     QueueCall call = {.vring = vring};
 
     if (news->problem) {
-        gantry_warn(_("disk %1$s: queue %2$u stands still: %3$s"), device->name, news->index,
+        gantry_warn(_("disk %1$s: queue %2$u stands still: %3$s"), device->label, news->index,
                     news->problem);
         if (device->fd >= 0 && ioq_memory_is_damaged(device->memory)) {
             gantry_warn(_("disk %s: guest memory was cut off; the connection ends"), device->name);
@@ -292,7 +293,7 @@ start_queue(IoqDevice *device, guint index, int kick_fd, GError **error)
         return FALSE;
     }
     if (ioq_queue_n_replay(call.ring) > 0) {
-        gantry_info(_("disk %1$s: queue %2$u does %3$u requests again"), device->name, index,
+        gantry_info(_("disk %1$s: queue %2$u does %3$u requests again"), device->label, index,
                     ioq_queue_n_replay(call.ring));
     }
     call.kick_fd = gantry_fd_steal(&kick);

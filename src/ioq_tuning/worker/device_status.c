@@ -28,6 +28,8 @@ ioq_device_status(IoqDevice *device)
     json_builder_set_member_name(builder, "connected");
     json_builder_add_boolean_value(builder, device->fd >= 0);
     add_count(builder, "bytes", ioq_store_size(device->blk.store));
+    json_builder_set_member_name(builder, "write_back");
+    json_builder_add_boolean_value(builder, g_atomic_int_get(&device->blk.write_back));
     add_count(builder, "queues_per_thread", device->options.queues_per_thread);
     json_builder_set_member_name(builder, "queues");
     json_builder_begin_array(builder);
@@ -44,6 +46,7 @@ ioq_device_status(IoqDevice *device)
         add_count(builder, "queue", i);
         add_count(builder, "thread", (guint64)ioq_thread_tid(ioq_served_queue_thread(served)));
         add_count(builder, "requests", stats.requests);
+        add_count(builder, "errors", stats.errors);
         add_count(builder, "in_flight", stats.in_flight);
         add_count(builder, "kicks", stats.kicks);
         add_count(builder, "notifications", stats.notifications);

@@ -13,6 +13,7 @@ typedef struct IoqServedQueue IoqServedQueue;
 
 typedef struct {
     const char *name;      /* at most 15 bytes are shown by the kernel */
+    const char *disk;      /* for logs; borrowed */
     IoqBlk *blk;           /* borrowed */
     const cpu_set_t *cpus; /* NULL: where the process may run */
     guint poll_max_usec;   /* longest busy wait for the next request; 0: never */
@@ -79,6 +80,7 @@ typedef struct {
     guint64 requests;
     guint64 kicks;
     guint64 notifications;
+    guint64 errors;    /* requests that the store could not do */
     guint64 polls_won; /* busy waits that ended with a request */
     guint64 polls_lost;
     guint in_flight;

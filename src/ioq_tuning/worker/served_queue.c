@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One queue as its thread serves it: requests from the ring to the disk, and back. */
+#include <inttypes.h>
 #include <sys/eventfd.h>
 
+#define GANTRY_LOG_MODULE "ioq"
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/i18n.h"
+#include "common/base/log.h"
 #include "ioq_tuning/worker/queue_thread_priv.h"
 
 #define FETCH_MAX 128 /* of one queue in one round, so that none starves the others */
@@ -75,6 +78,18 @@ count_latency(IoqServedQueue *queue, gint64 nsec)
     queue->stats.latency[MIN(bucket, IOQ_LATENCY_BUCKETS - 1)]++;
 }
 
+/* The guest is told, and may keep it to itself; said at the first, and ever more rarely. */
+static void
+count_error(IoqServedQueue *queue, int problem)
+{
+    guint64 n = ++queue->stats.errors;
+
+    if ((n & (n - 1)) == 0) {
+        gantry_warn(_("disk %1$s: storage fails requests (%2$" PRIu64 " of queue %3$u): %4$s"),
+                    queue->thread->options.disk, n, queue->index, g_strerror(problem));
+    }
+}
+
 static const IoqMemory *
 memory_of(IoqServedQueue *queue, const IoqRequest *request)
 {
@@ -122,6 +137,9 @@ push(IoqServedQueue *queue, IoqRequest *request, gint64 now)
         release_memory(queue, request->generation);
     }
     count_latency(queue, now - request->begin_nsec);
+    if (request->error != 0) {
+        count_error(queue, request->error);
+    }
     request->next = queue->idle;
     queue->idle = request;
 }
@@ -202,7 +220,11 @@ on_kick(IoqEvent *event, int result, guint cqe_flags)
     } else if (result >= 0) {
         ioq_loop_watch(queue->thread->loop, queue->kick_fd, event);
     } else {
+        g_autoptr(GError) error = NULL;
+
+        gantry_set_error_errno(&error, -result, _("Cannot wait for its notifications"));
         queue->watched = FALSE;
+        stop_broken(queue, error);
     }
 }
 

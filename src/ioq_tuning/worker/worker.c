@@ -123,6 +123,9 @@ open_store(WorkerDisk *disk, IoqDeviceOptions *options, GError **error)
     if (store && disk->image) {
         ioq_store_file_set_name(store, disk->image);
     }
+    if (store && disk->no_lock) {
+        ioq_store_file_set_unlocked(store);
+    }
     return store;
 }
 
@@ -131,6 +134,7 @@ make_device(WorkerDisk *disk, GError **error)
 {
     IoqDeviceOptions options = {
         .name = disk->name,
+        .domain = disk->domain,
         .max_queues = disk->max_queues,
         .queue_size = disk->queue_size,
         .queues_per_thread = disk->queues_per_thread,

@@ -7,6 +7,7 @@
  * a VM opens nothing. */
 typedef struct {
     char *name;
+    char *domain; /* for logs; NULL: not known */
     int listen_fd;
     char *image;     /* for messages: path of the file, or of the NBD server's socket */
     int buffered_fd; /* -1: it is no file */
@@ -17,6 +18,7 @@ typedef struct {
     guint64 null_mib;
     guint delay_usec;
     gboolean read_only;
+    gboolean no_lock; /* reads what others may write */
     guint max_queues;
     guint queue_size;
     guint queues_per_thread;

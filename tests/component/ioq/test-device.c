@@ -243,6 +243,23 @@ test_grown_before_the_start(Worker *worker, gconstpointer data)
     front_free(front);
 }
 
+/* Without FLUSH, what a driver has written is there when it is told so. */
+static void
+test_write_through(Worker *worker, gconstpointer data)
+{
+    for (guint flush = 0; flush < 2; flush++) {
+        gantry_autofd fd = worker_connect(worker);
+        guint64 features = worker_ask_u64(fd, VU_GET_FEATURES);
+        g_autoptr(JsonObject) status = NULL;
+
+        features &= ~((guint64)!flush << VIRTIO_BLK_F_FLUSH);
+        worker_send(fd, VU_SET_FEATURES, &features, 8, NULL, 0);
+        worker_ask_u64(fd, VU_GET_FEATURES); /* the other has been taken */
+        status = worker_status(worker);
+        g_assert_cmpint(json_object_get_boolean_member(status, "write_back"), ==, flush);
+    }
+}
+
 /* A device that was reset begins anew, whatever stood in its in-flight region. */
 static void
 test_reset_of_region(Worker *worker, gconstpointer data)
@@ -675,6 +692,7 @@ main(int argc, char **argv)
     ADD("resize", set_up, test_resize);
     ADD("grown-before-the-start", set_up, test_grown_before_the_start);
     ADD("reset-of-region", set_up, test_reset_of_region);
+    ADD("write-through", set_up, test_write_through);
     ADD("resize-unseen", set_up, test_resize_unseen);
     ADD("dirty-log", set_up, test_dirty_log);
     g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);

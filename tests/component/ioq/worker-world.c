@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -66,6 +68,13 @@ config_fd_of(const WorkerConfig *config)
 /* In the child, descriptors have the numbers that the configuration names. */
 enum { CONFIG_FD = 10, LISTEN_FD, IMAGE_FD, DIRECT_FD };
 
+/* A test that is aborted leaves no worker, which would hold the test's output open. */
+static void
+die_with_test(gpointer data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static void
 spawn(Worker *worker)
 {
@@ -78,6 +87,7 @@ spawn(Worker *worker)
     WorkerDisk *disk = &config->disks[0];
 
     g_assert_nonnull(argv[0]);
+    g_subprocess_launcher_set_child_setup(launcher, die_with_test, NULL, NULL);
     config->control = g_strdup(worker->control);
     disk->name = g_strdup("vda");
     disk->listen_fd = LISTEN_FD;

@@ -186,6 +186,36 @@ neighbours(const char *image, guint n_rounds)
     return n_lost == 0 ? 0 : 1;
 }
 
+/* Storage that is full: the guest is told, and so is the operator. */
+static int
+full(const char *image)
+{
+    Worker worker = {0};
+    Front *front;
+    guint8 status = VIRTIO_BLK_S_OK;
+    guint16 id;
+    gint64 n_errors;
+
+    worker_start(&worker, &(const WorkerOptions){.image = image});
+    front = worker_front(&worker, &(const FrontOptions){.inflight = TRUE});
+    /* A file system keeps a little back. */
+    for (guint64 sector = 0; status == VIRTIO_BLK_S_OK; sector += BYTES / SECTOR) {
+        g_assert_cmpuint(sector, <, front->capacity);
+        worker_submit(front, 0, 0, VIRTIO_BLK_T_OUT, sector, BYTES, DATA);
+        status = worker_finish(front, 0, &id);
+    }
+    g_assert_cmpuint(status, ==, VIRTIO_BLK_S_IOERR);
+    {
+        g_autoptr(JsonObject) told = worker_status(&worker);
+        JsonArray *queues = json_object_get_array_member(told, "queues");
+
+        n_errors = json_object_get_int_member(json_array_get_object_element(queues, 0), "errors");
+    }
+    front_free(front);
+    worker_stop(&worker);
+    return n_errors == 1 ? 0 : 1;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -195,6 +225,9 @@ main(int argc, char **argv)
     }
     if (strcmp(argv[1], "hand-over") == 0) {
         return hand_over(argv[2], argv[3]);
+    }
+    if (strcmp(argv[1], "full") == 0) {
+        return full(argv[2]);
     }
     g_assert_cmpstr(argv[1], ==, "neighbours");
     return neighbours(argv[2], (guint)g_ascii_strtoull(argv[3], NULL, 10));

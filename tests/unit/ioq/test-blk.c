@@ -692,7 +692,50 @@ test_refresh(Disk *disk, gconstpointer data)
     g_assert_cmpint(truncate(disk->path, 100 * SECTOR + 511), ==, 0);
     g_assert_true(ioq_store_refresh_size(disk->blk.store, &error));
     g_assert_no_error(error);
-    g_assert_cmpuint(ioq_store_size(disk->blk.store), ==, 100 * SECTOR);
+    g_assert_cmpuint(ioq_store_size(disk->blk.store), ==, 101 * SECTOR); /* as for QEMU */
+    g_assert_cmpint(truncate(disk->path, 0), ==, 0);
+    g_assert_false(ioq_store_refresh_size(disk->blk.store, &error));
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED);
+    g_assert_cmpuint(ioq_store_size(disk->blk.store), ==, 101 * SECTOR);
+}
+
+/* The rest of the last sector of a file reads as zeroes, and can be written. */
+static void
+test_odd_size(Disk *disk, gconstpointer data)
+{
+    char bytes[SECTOR];
+
+    g_assert_cmpint(truncate(disk->path, 3 * SECTOR + 1), ==, 0);
+    g_assert_true(ioq_store_refresh_size(disk->blk.store, NULL));
+    g_assert_cmpuint(do_request(disk, VIRTIO_BLK_T_IN, 3, TRUE, bytes, SECTOR), ==,
+                     VIRTIO_BLK_S_OK);
+    g_assert_cmpint(bytes[0], ==, 'd');
+    g_assert_cmpint(bytes[1], ==, 0);
+    memset(bytes, 'Z', SECTOR);
+    g_assert_cmpuint(do_request(disk, VIRTIO_BLK_T_OUT, 3, FALSE, bytes, SECTOR), ==,
+                     VIRTIO_BLK_S_OK);
+    assert_file(disk, 3 * SECTOR, 'Z', SECTOR);
+    g_assert_cmpuint(do_request(disk, VIRTIO_BLK_T_IN, 4, TRUE, bytes, SECTOR), ==,
+                     VIRTIO_BLK_S_IOERR);
+}
+
+/* As virtio says: more than the configuration allows is an error. */
+static void
+test_unmap_limit(gconstpointer data)
+{
+    struct virtio_blk_discard_write_zeroes segment = {.num_sectors = IOQ_BLK_MAX_UNMAP_SECTORS};
+    Disk disk = {0};
+
+    disk_open(&disk, ioq_store_null_new(G_GUINT64_CONSTANT(1) << 42));
+    g_assert_cmpuint(do_request(&disk, VIRTIO_BLK_T_DISCARD, 0, FALSE, &segment, sizeof(segment)),
+                     ==, VIRTIO_BLK_S_OK);
+    segment.num_sectors++;
+    g_assert_cmpuint(do_request(&disk, VIRTIO_BLK_T_DISCARD, 0, FALSE, &segment, sizeof(segment)),
+                     ==, VIRTIO_BLK_S_IOERR);
+    g_assert_cmpuint(
+        do_request(&disk, VIRTIO_BLK_T_WRITE_ZEROES, 0, FALSE, &segment, sizeof(segment)), ==,
+        VIRTIO_BLK_S_IOERR);
+    tear_down(&disk, NULL);
 }
 
 /* Configuration space */
@@ -755,6 +798,8 @@ main(int argc, char **argv)
     g_test_add_data_func("/ioq/blk/bounce-budget", NULL, test_bounce_budget);
     ADD("short-file", set_up, test_short_file);
     ADD("refresh", set_up, test_refresh);
+    ADD("odd-size", set_up, test_odd_size);
+    g_test_add_data_func("/ioq/blk/unmap-limit", NULL, test_unmap_limit);
     ADD("config", set_up, test_config);
     return g_test_run();
 }
