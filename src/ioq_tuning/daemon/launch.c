@@ -18,7 +18,6 @@
 #include "common/base/log.h"
 #include "ioq_tuning/daemon/vm_priv.h"
 #include "ioq_tuning/store/nbd_connect.h"
-#include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/worker/worker.h"
 
 #define FIRST_FD         3 /* in the worker */
@@ -26,59 +25,18 @@
 #define QUEUE_SIZE       128
 #define SERVER_LOG_BYTES 4096
 
-/* Sockets and images */
-
-/* Only what root alone can have put there is replaced. */
-static gboolean
-make_place_for(const char *path, GError **error)
-{
-    g_autofree char *dir = g_path_get_dirname(path);
-    struct stat status;
-
-    if (g_str_has_prefix(path, "/run/") && g_mkdir_with_parents(dir, 0755) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot make %s"), dir);
-        return FALSE;
-    }
-    if (stat(dir, &status) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot examine %s"), dir);
-        return FALSE;
-    }
-    if (status.st_mode & S_IWOTH) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                    _("the socket '%1$s' would be in a folder that everybody may write"), path);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static int
-listen_on(const IoqVmOptions *options, const char *path, GError **error)
-{
-    gantry_autofd fd = -1;
-
-    if (!make_place_for(path, error)) {
-        return -1;
-    }
-    fd = vu_listen(path, error);
-    if (fd < 0) {
-        return -1;
-    }
-    if (lchown(path, options->qemu_uid, (gid_t)-1) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
-        return -1;
-    }
-    return gantry_fd_steal(&fd);
-}
+/* Images */
 
 static gboolean
 open_image(IoqVm *vm, guint i, GError **error)
 {
     const IoqDisk *disk = vm->disks->pdata[i];
 
-    if (vm->image_fds[i] < 0) {
-        vm->image_fds[i] = open(disk->source, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (vm->opened[i].image_fd < 0) {
+        vm->opened[i].image_fd =
+            open(disk->source, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     }
-    if (vm->image_fds[i] < 0) {
+    if (vm->opened[i].image_fd < 0) {
         gantry_set_error_errno(error, errno, _("Cannot open the image %s"), disk->source);
         return FALSE;
     }
@@ -97,7 +55,7 @@ ioq_vm_check_images(IoqVm *vm, GError **error)
             continue; /* its server sees to that */
         }
         ok = open_image(vm, i, error) &&
-             (store = ioq_store_file_new(fcntl(vm->image_fds[i], F_DUPFD_CLOEXEC, 0), -1,
+             (store = ioq_store_file_new(fcntl(vm->opened[i].image_fd, F_DUPFD_CLOEXEC, 0), -1,
                                          disk->read_only, error));
         if (ok) {
             ioq_store_file_set_name(store, disk->source);
@@ -194,6 +152,7 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
           GError **error)
 {
     const IoqDisk *disk = vm->disks->pdata[i];
+    IoqPlace *place = &vm->opened[i].place;
     WorkerDisk opened = {0};
 
     if (ioq_disk_is_raw(disk) ? !open_image(vm, i, error)
@@ -218,21 +177,18 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
         worker_disk->nbd_fds[worker_disk->n_nbd++] = give(launcher, opened.nbd_fds[k], next);
     }
     if (ioq_disk_is_raw(disk)) {
-        g_autofree char *again = g_strdup_printf("/proc/self/fd/%d", vm->image_fds[i]);
+        g_autofree char *again = g_strdup_printf("/proc/self/fd/%d", vm->opened[i].image_fd);
         int direct_fd = open(again, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_DIRECT);
 
         worker_disk->buffered_fd =
-            give(launcher, fcntl(vm->image_fds[i], F_DUPFD_CLOEXEC, 0), next);
+            give(launcher, fcntl(vm->opened[i].image_fd, F_DUPFD_CLOEXEC, 0), next);
         worker_disk->direct_fd = direct_fd >= 0 ? give(launcher, direct_fd, next) : -1;
     }
     /* Last: a front end is let in when there is something to serve. */
-    if (vm->listen_fds[i] < 0) {
-        vm->listen_fds[i] = listen_on(vm->options, disk->socket, error);
-    }
-    if (vm->listen_fds[i] < 0) {
+    if (place->fd < 0 && !ioq_place_listen(place, disk->socket, vm->options->qemu_uid, error)) {
         return FALSE;
     }
-    worker_disk->listen_fd = give(launcher, fcntl(vm->listen_fds[i], F_DUPFD_CLOEXEC, 0), next);
+    worker_disk->listen_fd = give(launcher, fcntl(place->fd, F_DUPFD_CLOEXEC, 0), next);
     return TRUE;
 }
 

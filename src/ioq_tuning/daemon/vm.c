@@ -13,31 +13,22 @@
 #include "ioq_tuning/daemon/vm_priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
-#include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
-#include "common/base/file.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
-#include "common/host/procfs.h"
 #include "ioq_tuning/daemon/disks.h"
-#include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/worker/worker.h"
 
-#define STATE_MAX_BYTES  (256 * 1024)
+#define READY_MAX_BYTES  (64 * 1024)
 #define YOUNG_USEC       (1000 * 1000) /* a worker that dies before it is this old waits its turn */
 #define BACKOFF_MIN_MSEC 100
 #define BACKOFF_MAX_MSEC 5000
@@ -47,12 +38,6 @@
 static gboolean on_retry(gpointer data);
 static void watch_worker(IoqVm *vm);
 static void start_again(IoqVm *vm);
-
-char *
-ioq_vm_path(const IoqVm *vm, const char *name)
-{
-    return g_build_filename(vm->dir, name, NULL);
-}
 
 IoqVm *
 ioq_vm_new(const IoqVmOptions *options, const char *uuid, const char *name, GPtrArray *disks)
@@ -64,10 +49,9 @@ ioq_vm_new(const IoqVmOptions *options, const char *uuid, const char *name, GPtr
     vm->name = g_strdup(name);
     vm->dir = g_build_filename(options->run_dir, uuid, NULL);
     vm->disks = disks;
-    vm->listen_fds = g_new(int, MAX(disks->len, 1));
-    vm->image_fds = g_new(int, MAX(disks->len, 1));
+    vm->opened = g_new(IoqOpened, MAX(disks->len, 1));
     for (guint i = 0; i < disks->len; i++) {
-        vm->listen_fds[i] = vm->image_fds[i] = -1;
+        vm->opened[i] = (IoqOpened){.place = IOQ_PLACE_NONE, .image_fd = -1};
     }
     vm->servers = g_ptr_array_new_with_free_func(ioq_server_free);
     vm->pid_fd = -1;
@@ -98,13 +82,12 @@ ioq_vm_free(IoqVm *vm)
     forget_worker(vm);
     stop_waiting(vm);
     for (guint i = 0; i < vm->disks->len; i++) {
-        gantry_fd_clear(&vm->listen_fds[i]);
-        gantry_fd_clear(&vm->image_fds[i]);
+        ioq_place_close(&vm->opened[i].place);
+        gantry_fd_clear(&vm->opened[i].image_fd);
     }
     g_ptr_array_unref(vm->servers);
     g_ptr_array_unref(vm->disks);
-    g_free(vm->listen_fds);
-    g_free(vm->image_fds);
+    g_free(vm->opened);
     g_free(vm->uuid);
     g_free(vm->name);
     g_free(vm->dir);
@@ -150,71 +133,13 @@ ioq_vm_has_disks(const IoqVm *vm, const GPtrArray *disks)
     return g_str_equal(ours, theirs);
 }
 
-/* State */
-
-static gboolean
-write_state(const IoqVm *vm, const char *name, const char *text, GError **error)
-{
-    g_autofree char *path = ioq_vm_path(vm, name);
-
-    return gantry_file_write_atomic(AT_FDCWD, path, text, strlen(text), 0600, error);
-}
-
-static char *
-read_state(const IoqVm *vm, const char *name, GError **error)
-{
-    g_autofree char *path = ioq_vm_path(vm, name);
-
-    return gantry_file_read(AT_FDCWD, path, STATE_MAX_BYTES, NULL, error);
-}
-
-static gint64
-start_time_of(gint64 pid)
-{
-    g_autoptr(GantryHost) host = gantry_host_open("/", NULL);
-    gint64 started;
-
-    return host && gantry_host_process_start(host, (pid_t)pid, &started, NULL) ? started : -1;
-}
-
-static void
-add_pid(GString *text, gint64 pid)
-{
-    g_string_append_printf(text, "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", pid,
-                           start_time_of(pid));
-}
-
-/* The worker's, then its servers'. */
-static gboolean
-write_pids(const IoqVm *vm, GError **error)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-
-    add_pid(text, vm->pid);
-    for (guint i = 0; i < vm->servers->len; i++) {
-        add_pid(text, ((const IoqServer *)vm->servers->pdata[i])->pid);
-    }
-    return write_state(vm, "worker.pid", text->str, error);
-}
-
-/* A pid may have been given to somebody else meanwhile. Returns: 0 then. */
-static gint64
-read_pid(const char *line)
-{
-    g_auto(GStrv) words = g_strsplit(line, " ", 2);
-    gint64 pid = words[0] ? g_ascii_strtoll(words[0], NULL, 10) : 0;
-    gint64 started = words[0] && words[1] ? g_ascii_strtoll(words[1], NULL, 10) : -1;
-
-    return pid > 1 && started >= 0 && start_time_of(pid) == started ? pid : 0;
-}
-
 /* The worker */
 
 /* With @wait: until it serves front ends, or says why not. */
 static gboolean
 wait_for_worker(IoqVm *vm, int ready_fd, GError **error)
 {
-    g_autofree char *text = gantry_fd_read_all(ready_fd, STATE_MAX_BYTES, READY_MSEC, NULL, error);
+    g_autofree char *text = gantry_fd_read_all(ready_fd, READY_MAX_BYTES, READY_MSEC, NULL, error);
     g_autofree char *servers = NULL;
 
     if (!text) {
@@ -247,7 +172,7 @@ start_worker(IoqVm *vm, gboolean wait, GError **error)
         return FALSE;
     }
     vm->begin_usec = g_get_monotonic_time();
-    if (!write_pids(vm, error)) {
+    if (!ioq_vm_write_pids(vm, error)) {
         kill((pid_t)vm->pid, SIGKILL);
         vm->pid = 0;
         return FALSE;
@@ -262,7 +187,7 @@ static void
 refuse_connections(IoqVm *vm)
 {
     for (guint i = 0; i < vm->disks->len; i++) {
-        gantry_fd_clear(&vm->listen_fds[i]);
+        ioq_place_close(&vm->opened[i].place);
     }
 }
 
@@ -407,8 +332,8 @@ ioq_vm_start(IoqVm *vm, gboolean incoming, GError **error)
         gantry_set_error_errno(error, errno, _("Cannot make %s"), vm->dir);
         return FALSE;
     }
-    return write_state(vm, "name", vm->name, error) &&
-           write_state(vm, "disks.json", disks, error) &&
+    return ioq_vm_write_state(vm, "name", vm->name, error) &&
+           ioq_vm_write_state(vm, "disks.json", disks, error) &&
            (incoming || ioq_vm_check_images(vm, error)) && start_worker(vm, TRUE, error);
 }
 
@@ -451,24 +376,13 @@ end_servers(IoqVm *vm)
 void
 ioq_vm_stop(IoqVm *vm)
 {
-    static const char *const files[] = {"name", "disks.json", "worker.pid", "control.sock",
-                                        "control.sock.lock"};
-
     stop_waiting(vm);
     end_worker(vm);
     end_servers(vm);
     for (guint i = 0; i < vm->disks->len; i++) {
-        g_autofree char *log = ioq_vm_server_log(vm, i);
-
-        unlink(log);
-        unlink(((const IoqDisk *)vm->disks->pdata[i])->socket);
+        ioq_place_remove(&vm->opened[i].place, ((const IoqDisk *)vm->disks->pdata[i])->socket);
     }
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = ioq_vm_path(vm, files[i]);
-
-        unlink(path);
-    }
-    rmdir(vm->dir);
+    ioq_vm_remove_state(vm);
 }
 
 void
@@ -483,32 +397,17 @@ IoqVm *
 ioq_vm_adopt(const IoqVmOptions *options, const char *uuid, GError **error)
 {
     IoqVm *vm = ioq_vm_new(options, uuid, uuid, g_ptr_array_new_with_free_func(ioq_disk_free));
-    g_autofree char *name = read_state(vm, "name", error);
-    g_autofree char *text = name ? read_state(vm, "disks.json", error) : NULL;
-    g_autofree char *pid = read_state(vm, "worker.pid", NULL);
+    g_autofree char *name = ioq_vm_read_state(vm, "name", error);
+    g_autofree char *text = name ? ioq_vm_read_state(vm, "disks.json", error) : NULL;
     g_autoptr(GPtrArray) disks = text ? ioq_disks_parse(text, error) : NULL;
-    gint64 number = 0;
 
     ioq_vm_free(vm);
     if (!disks) {
         return NULL;
     }
     vm = ioq_vm_new(options, uuid, name, g_steal_pointer(&disks));
-    if (pid) {
-        g_auto(GStrv) lines = g_strsplit(g_strstrip(pid), "\n", 0);
-
-        number = lines[0] ? read_pid(lines[0]) : 0;
-        for (guint i = 1; lines[0] && lines[i]; i++) {
-            gint64 server_pid = read_pid(lines[i]);
-            IoqServer *server = server_pid > 0 ? ioq_server_adopt(server_pid) : NULL;
-
-            if (server) {
-                g_ptr_array_add(vm->servers, server);
-            }
-        }
-    }
-    if (number > 0) {
-        vm->pid = number;
+    vm->pid = ioq_vm_read_pids(vm);
+    if (vm->pid > 0) {
         watch_worker(vm);
     } else {
         start_again(vm);

@@ -2,8 +2,17 @@
 #pragma once
 
 #include "ioq_tuning/daemon/disks.h"
+#include "ioq_tuning/daemon/place.h"
 #include "ioq_tuning/daemon/server.h"
 #include "ioq_tuning/daemon/vm.h"
+
+/* What is open here of one disk. */
+typedef struct {
+    IoqPlace place;
+    /* A raw disk's, for as long as the VM is served: with it the image's lock outlives a worker
+     * that dies. -1: not open. */
+    int image_fd;
+} IoqOpened;
 
 struct IoqVm {
     const IoqVmOptions *options;
@@ -11,10 +20,7 @@ struct IoqVm {
     char *name;
     char *dir;
     GPtrArray *disks;
-    int *listen_fds; /* of each disk; -1: not open */
-    /* Of each raw disk, open for as long as the VM is served: with it the image's lock outlives a
-     * worker that dies. -1: not open. */
-    int *image_fds;
+    IoqOpened *opened; /* of each disk */
     GPtrArray
         *servers; /* of IoqServer: the worker's, and those of its predecessor that still run */
     gint64 pid;   /* 0: none */
@@ -27,8 +33,17 @@ struct IoqVm {
     guint n_restarts;
 };
 
-/* vm.c */
-char *ioq_vm_path(const IoqVm *vm, const char *name); /* in RUN_DIR/UUID */
+/* vm_state.c: files in RUN_DIR/UUID */
+char *ioq_vm_path(const IoqVm *vm, const char *name);
+gboolean ioq_vm_write_state(const IoqVm *vm, const char *name, const char *text, GError **error);
+char *ioq_vm_read_state(const IoqVm *vm, const char *name, GError **error);
+void ioq_vm_remove_state(const IoqVm *vm);
+
+/* The worker, its sockets, and its servers. */
+gboolean ioq_vm_write_pids(const IoqVm *vm, GError **error);
+
+/* Fills in sockets and servers. Returns: the worker's pid; 0: it is gone. */
+gint64 ioq_vm_read_pids(IoqVm *vm);
 
 /* launch.c */
 

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is kept of a VM in RUN_DIR/UUID, for the next gantry-ioqd. worker.pid has a line for the
+ * worker (its pid, its start time, and for each disk which file its socket is: device and inode),
+ * and one for each of its servers.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/host/procfs.h"
+#include "ioq_tuning/daemon/vm_priv.h"
+
+#define STATE_MAX_BYTES (256 * 1024)
+
+char *
+ioq_vm_path(const IoqVm *vm, const char *name)
+{
+    return g_build_filename(vm->dir, name, NULL);
+}
+
+gboolean
+ioq_vm_write_state(const IoqVm *vm, const char *name, const char *text, GError **error)
+{
+    g_autofree char *path = ioq_vm_path(vm, name);
+
+    return gantry_file_write_atomic(AT_FDCWD, path, text, strlen(text), 0600, error);
+}
+
+char *
+ioq_vm_read_state(const IoqVm *vm, const char *name, GError **error)
+{
+    g_autofree char *path = ioq_vm_path(vm, name);
+
+    return gantry_file_read(AT_FDCWD, path, STATE_MAX_BYTES, NULL, error);
+}
+
+void
+ioq_vm_remove_state(const IoqVm *vm)
+{
+    static const char *const files[] = {"name", "disks.json", "worker.pid", "control.sock",
+                                        "control.sock.lock"};
+
+    for (guint i = 0; i < vm->disks->len; i++) {
+        g_autofree char *log = ioq_vm_server_log(vm, i);
+
+        unlink(log);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *path = ioq_vm_path(vm, files[i]);
+
+        unlink(path);
+    }
+    rmdir(vm->dir);
+}
+
+static gint64
+start_time_of(gint64 pid)
+{
+    g_autoptr(GantryHost) host = gantry_host_open("/", NULL);
+    gint64 started;
+
+    return host && gantry_host_process_start(host, (pid_t)pid, &started, NULL) ? started : -1;
+}
+
+static void
+add_pid(GString *text, gint64 pid)
+{
+    g_string_append_printf(text, "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT, pid, start_time_of(pid));
+}
+
+gboolean
+ioq_vm_write_pids(const IoqVm *vm, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    add_pid(text, vm->pid);
+    for (guint i = 0; i < vm->disks->len; i++) {
+        const IoqPlace *place = &vm->opened[i].place;
+
+        g_string_append_printf(text, " %" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT,
+                               (guint64)place->dev, (guint64)place->ino);
+    }
+    g_string_append_c(text, '\n');
+    for (guint i = 0; i < vm->servers->len; i++) {
+        add_pid(text, ((const IoqServer *)vm->servers->pdata[i])->pid);
+        g_string_append_c(text, '\n');
+    }
+    return ioq_vm_write_state(vm, "worker.pid", text->str, error);
+}
+
+/* A pid may have been given to somebody else meanwhile. Returns: 0 then. */
+static gint64
+read_pid(char **words)
+{
+    gint64 pid = words[0] ? g_ascii_strtoll(words[0], NULL, 10) : 0;
+    gint64 started = words[0] && words[1] ? g_ascii_strtoll(words[1], NULL, 10) : -1;
+
+    return pid > 1 && started >= 0 && start_time_of(pid) == started ? pid : 0;
+}
+
+static void
+read_place(IoqPlace *place, const char *word)
+{
+    char *rest;
+
+    place->dev = (dev_t)g_ascii_strtoull(word, &rest, 10);
+    if (*rest == ':') {
+        place->ino = (ino_t)g_ascii_strtoull(rest + 1, &rest, 10);
+        place->bound = *rest == '\0';
+    }
+}
+
+gint64
+ioq_vm_read_pids(IoqVm *vm)
+{
+    g_autofree char *text = ioq_vm_read_state(vm, "worker.pid", NULL);
+    g_auto(GStrv) lines = g_strsplit(text ? g_strstrip(text) : "", "\n", 0);
+    g_auto(GStrv) words = g_strsplit(lines[0] ? lines[0] : "", " ", 0);
+    guint n_words = g_strv_length(words);
+
+    for (guint i = 0; i < vm->disks->len && i + 2 < n_words; i++) {
+        read_place(&vm->opened[i].place, words[i + 2]);
+    }
+    for (guint i = 1; lines[0] && lines[i]; i++) {
+        g_auto(GStrv) server_words = g_strsplit(lines[i], " ", 0);
+        gint64 pid = read_pid(server_words);
+        IoqServer *server = pid > 0 ? ioq_server_adopt(pid) : NULL;
+
+        if (server) {
+            g_ptr_array_add(vm->servers, server);
+        }
+    }
+    return read_pid(words);
+}
