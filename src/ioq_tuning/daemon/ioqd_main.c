@@ -175,6 +175,31 @@ forget(Daemon *daemon, const char *uuid)
     }
 }
 
+/* A socket that another VM has would be taken from it. */
+static gboolean
+sockets_are_free(Daemon *daemon, const char *uuid, const GPtrArray *disks, GError **error)
+{
+    GHashTableIter iter;
+    gpointer vm;
+
+    g_hash_table_iter_init(&iter, daemon->vms);
+    while (g_hash_table_iter_next(&iter, NULL, &vm)) {
+        for (guint i = 0; i < disks->len && !g_str_equal(ioq_vm_uuid(vm), uuid); i++) {
+            const IoqDisk *disk = disks->pdata[i];
+            const char *other = ioq_vm_target_of_socket(vm, disk->socket);
+
+            if (other) {
+                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                            _("disk '%1$s': its socket '%2$s' is that of disk '%3$s' of domain "
+                              "'%4$s'"),
+                            disk->target, disk->socket, other, ioq_vm_name(vm));
+                return FALSE;
+            }
+        }
+    }
+    return TRUE;
+}
+
 /* prepare: the VM is served as its settings say, or not at all. */
 static void
 on_prepare(GantryRpcRequest *request, gpointer data)
@@ -192,7 +217,7 @@ on_prepare(GantryRpcRequest *request, gpointer data)
     incoming = g_hash_table_remove(daemon->incoming, params.uuid);
     if (params.settings) {
         disks = ioq_disks_read(params.settings, params.xml, &error);
-        if (!disks) {
+        if (!disks || !sockets_are_free(daemon, params.uuid, disks, &error)) {
             fail(request, error);
             return;
         }

@@ -59,6 +59,15 @@ ioq_place_listen(IoqPlace *place, const char *path, uid_t owner, GError **error)
     return TRUE;
 }
 
+gboolean
+ioq_place_is(const IoqPlace *place, const char *path)
+{
+    struct stat status;
+
+    return place->bound && lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) &&
+           status.st_dev == place->dev && status.st_ino == place->ino;
+}
+
 void
 ioq_place_close(IoqPlace *place)
 {
@@ -68,11 +77,8 @@ ioq_place_close(IoqPlace *place)
 void
 ioq_place_remove(IoqPlace *place, const char *path)
 {
-    struct stat status;
-
     ioq_place_close(place);
-    if (place->bound && lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) &&
-        status.st_dev == place->dev && status.st_ino == place->ino) {
+    if (ioq_place_is(place, path)) {
         unlink(path);
     }
     place->bound = FALSE;

@@ -23,6 +23,9 @@ typedef struct {
 /* Listens at @path, in a folder that is made where it is below /run. */
 gboolean ioq_place_listen(IoqPlace *place, const char *path, uid_t owner, GError **error);
 
+/* By whatever name. */
+gboolean ioq_place_is(const IoqPlace *place, const char *path);
+
 /* Nobody can connect any more; the path stays. */
 void ioq_place_close(IoqPlace *place);
 

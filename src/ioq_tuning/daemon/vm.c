@@ -133,6 +133,19 @@ ioq_vm_has_disks(const IoqVm *vm, const GPtrArray *disks)
     return g_str_equal(ours, theirs);
 }
 
+const char *
+ioq_vm_target_of_socket(const IoqVm *vm, const char *path)
+{
+    for (guint i = 0; i < vm->disks->len; i++) {
+        const IoqDisk *disk = vm->disks->pdata[i];
+
+        if (g_str_equal(disk->socket, path) || ioq_place_is(&vm->opened[i].place, path)) {
+            return disk->target;
+        }
+    }
+    return NULL;
+}
+
 /* The worker */
 
 /* With @wait: until it serves front ends, or says why not. */

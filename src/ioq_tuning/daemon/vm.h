@@ -36,6 +36,9 @@ const char *ioq_vm_uuid(const IoqVm *vm);
 const char *ioq_vm_name(const IoqVm *vm);
 gboolean ioq_vm_has_disks(const IoqVm *vm, const GPtrArray *disks); /* the very same */
 
+/* The disk whose socket is at @path; NULL: none. */
+const char *ioq_vm_target_of_socket(const IoqVm *vm, const char *path);
+
 /* Opens images and sockets and starts the worker. When this has returned TRUE, the worker serves.
  * @incoming: the VM comes from another host, which has its images until then. */
 gboolean ioq_vm_start(IoqVm *vm, gboolean incoming, GError **error);
