@@ -121,6 +121,7 @@ typedef struct {
     const char *xml;
 } HookParams;
 
+/* What opens files as root, and ends VMs, is for the hook; the group has status and restarts. */
 static gboolean
 read_params(GantryRpcRequest *request, HookParams *params)
 {
@@ -130,6 +131,10 @@ read_params(GantryRpcRequest *request, HookParams *params)
                              ? json_object_get_object_member(object, "domain")
                              : NULL;
 
+    if (gantry_rpc_request_uid(request) != 0) {
+        gantry_rpc_request_fail(request, GANTRY_RPC_REFUSED, _("this is for root only"));
+        return FALSE;
+    }
     if (domain) {
         params->uuid = json_object_get_string_member_with_default(domain, "uuid", NULL);
         params->name = json_object_get_string_member_with_default(domain, "name", NULL);
