@@ -2,6 +2,7 @@
 #include "ioq_tuning/daemon/place.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,27 +11,61 @@
 #include "common/base/i18n.h"
 #include "ioq_tuning/vhost_user/listen.h"
 
-/* Only what root alone can have put there is replaced. */
+#define MAX_LINKS 8
+
+static gboolean
+refuse(const char *socket, const char *what, GError **error)
+{
+    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                _("the socket '%1$s' would be below %2$s, which others than root own or may "
+                  "write; use a folder like /run/gantry/ioq"),
+                socket, what);
+    return FALSE;
+}
+
+/* Root alone can rename, replace or add anything on the way to @folder, so what is found there now
+ * is found there later, too. Also not where the sticky bit keeps others from removing: they may be
+ * there first. */
+static gboolean
+is_roots(const char *socket, const char *folder, guint n_links, GError **error)
+{
+    gboolean make = g_str_has_prefix(folder, "/run/");
+    const char *end = folder;
+
+    while (end) {
+        g_autofree char *part = NULL;
+        struct stat status;
+
+        end = strchr(end + 1, '/');
+        part = end ? g_strndup(folder, (gsize)(end - folder)) : g_strdup(folder);
+        if (lstat(part, &status) < 0 &&
+            (errno != ENOENT || !make || mkdir(part, 0755) < 0 || lstat(part, &status) < 0)) {
+            gantry_set_error_errno(error, errno,
+                                   make ? _("Cannot make %s") : _("Cannot examine %s"), part);
+            return FALSE;
+        }
+        if (status.st_uid != 0 || (!S_ISLNK(status.st_mode) && (status.st_mode & 022) != 0)) {
+            return refuse(socket, part, error);
+        }
+        if (S_ISLNK(status.st_mode)) {
+            g_autofree char *link = g_file_read_link(part, error);
+            g_autofree char *parent = g_path_get_dirname(part);
+            g_autofree char *target =
+                link ? g_build_filename(link[0] == '/' ? "" : parent, link, end, NULL) : NULL;
+
+            return target && (n_links > 0 ? is_roots(socket, target, n_links - 1, error)
+                                          : refuse(socket, part, error));
+        }
+    }
+    return TRUE;
+}
+
 static gboolean
 make_folder_for(const char *path, GError **error)
 {
-    g_autofree char *dir = g_path_get_dirname(path);
-    struct stat status;
+    g_autofree char *folder = g_path_get_dirname(path);
 
-    if (g_str_has_prefix(path, "/run/") && g_mkdir_with_parents(dir, 0755) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot make %s"), dir);
-        return FALSE;
-    }
-    if (stat(dir, &status) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot examine %s"), dir);
-        return FALSE;
-    }
-    if (status.st_mode & S_IWOTH) {
-        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                    _("the socket '%1$s' would be in a folder that everybody may write"), path);
-        return FALSE;
-    }
-    return TRUE;
+    return is_roots(path, folder, MAX_LINKS, error);
 }
 
 gboolean

@@ -20,7 +20,8 @@ typedef struct {
         .fd = -1 \
     }
 
-/* Listens at @path, in a folder that is made where it is below /run. */
+/* Listens at @path, in a folder that is made where it is below /run. FALSE with
+ * GANTRY_ERROR_REFUSED where others than root may change what is on the way to it. */
 gboolean ioq_place_listen(IoqPlace *place, const char *path, uid_t owner, GError **error);
 
 /* By whatever name. */

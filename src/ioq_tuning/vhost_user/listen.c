@@ -66,8 +66,10 @@ vu_listen(const char *path, GError **error)
         return -1;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0) {
+    /* What bind(2) makes has the socket's own mode. A chmod(2) afterwards would follow a link that
+     * somebody has put in its place. */
+    if (fd < 0 || fchmod(fd, 0600) < 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
         return -1;
     }

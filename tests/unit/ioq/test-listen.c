@@ -59,6 +59,25 @@ test_whoever_listens_goes_on(void)
     scratch_remove(folder);
 }
 
+/* Whatever whoever has started us lets others do, and from the first moment on. */
+static void
+test_mode(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *path = g_build_filename(folder, "x.sock", NULL);
+    g_autoptr(GError) error = NULL;
+    mode_t before = umask(0);
+    struct stat status;
+    int fd = vu_listen(path, &error);
+
+    umask(before);
+    g_assert_no_error(error);
+    g_assert_cmpint(lstat(path, &status), ==, 0);
+    g_assert_cmpuint(status.st_mode, ==, S_IFSOCK | 0600);
+    close(fd);
+    scratch_remove(folder);
+}
+
 static void
 test_too_long(void)
 {
@@ -75,6 +94,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ioq/listen/only-sockets-are-replaced", test_only_sockets_are_replaced);
     g_test_add_func("/ioq/listen/whoever-listens-goes-on", test_whoever_listens_goes_on);
+    g_test_add_func("/ioq/listen/mode", test_mode);
     g_test_add_func("/ioq/listen/too-long", test_too_long);
     return g_test_run();
 }
