@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib-unix.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,20 +28,35 @@
 
 /* Images */
 
+/* A FIFO in its place would keep all of us waiting for its other end. */
+static int
+open_nonblocking(const IoqDisk *disk, GError **error)
+{
+    gantry_autofd fd =
+        open(disk->source, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot open the image %s"), disk->source);
+        return -1;
+    }
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %s is neither a file nor a block device"), disk->source);
+        return -1;
+    }
+    return g_unix_set_fd_nonblocking(fd, FALSE, error) ? gantry_fd_steal(&fd) : -1;
+}
+
 static gboolean
 open_image(IoqVm *vm, guint i, GError **error)
 {
-    const IoqDisk *disk = vm->disks->pdata[i];
+    int *fd = &vm->opened[i].image_fd;
 
-    if (vm->opened[i].image_fd < 0) {
-        vm->opened[i].image_fd =
-            open(disk->source, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (*fd < 0) {
+        *fd = open_nonblocking(vm->disks->pdata[i], error);
     }
-    if (vm->opened[i].image_fd < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot open the image %s"), disk->source);
-        return FALSE;
-    }
-    return TRUE;
+    return *fd >= 0;
 }
 
 gboolean

@@ -14,6 +14,11 @@ typedef struct {
     int image_fd;
 } IoqOpened;
 
+typedef struct {
+    IoqVmDone done;
+    gpointer data;
+} IoqVmWaiter;
+
 struct IoqVm {
     const IoqVmOptions *options;
     char *uuid;
@@ -21,19 +26,60 @@ struct IoqVm {
     char *dir;
     GPtrArray *disks;
     IoqOpened *opened; /* of each disk */
-    GPtrArray
-        *servers; /* of IoqServer: the worker's, and those of its predecessor that still run */
-    gint64 pid;   /* 0: none */
+    IoqVmState state;
+    GArray *waiters; /* of IoqVmWaiter, for what is going on in this state */
+    /* A first worker's report, as far as it has come. */
+    int ready_fd;
+    GString *ready_text;
+    guint ready_watch;
+    guint ready_timer;
+    /* The worker */
+    gint64 pid; /* 0: none */
     int pid_fd;
     guint watch;
-    guint server_watch;
-    guint retry;
     gint64 begin_usec;
     guint backoff_msec;
+    guint retry;
     guint n_restarts;
+    gboolean told; /* to end; another takes its place at once */
+    /* The worker's, and those of its predecessor that still run: of IoqServer */
+    GPtrArray *servers;
+    guint server_watch;
+    guint patience; /* then what was told to end is killed */
 };
 
+/* vm.c */
+
+/* Whoever waits for what was going on is told. */
+void ioq_vm_settle(IoqVm *vm, const GError *error);
+
+/* The worker has ended, and its servers: @vm may be gone afterwards. */
+void ioq_vm_go_on(IoqVm *vm);
+
+/* vm_worker.c: the processes */
+
+/* @ret_ready_fd: see ioq_vm_launch(); what has been started may have ended again, and said there
+ * why. NULL: nobody reads it, and that is a failure. */
+gboolean ioq_vm_start_worker(IoqVm *vm, int *ret_ready_fd, GError **error);
+
+/* For a worker that is there already. */
+void ioq_vm_watch_worker(IoqVm *vm);
+
+/* Another one, as soon as that may be. */
+void ioq_vm_start_again(IoqVm *vm);
+void ioq_vm_start_later(IoqVm *vm);
+
+/* It is told to end; killed if it does not. ioq_vm_go_on() is called then. */
+void ioq_vm_end_worker(IoqVm *vm);
+
+/* FALSE: they are told to, and ioq_vm_go_on() is called then. */
+gboolean ioq_vm_servers_have_ended(IoqVm *vm);
+
+void ioq_vm_stop_waiting(IoqVm *vm);
+void ioq_vm_forget_worker(IoqVm *vm);
+
 /* vm_state.c: files in RUN_DIR/UUID */
+#define IOQ_VM_END_MARK "ending" /* is there: the VM's end has begun */
 char *ioq_vm_path(const IoqVm *vm, const char *name);
 gboolean ioq_vm_write_state(const IoqVm *vm, const char *name, const char *text, GError **error);
 char *ioq_vm_read_state(const IoqVm *vm, const char *name, GError **error);

@@ -40,8 +40,8 @@ ioq_vm_read_state(const IoqVm *vm, const char *name, GError **error)
 void
 ioq_vm_remove_state(const IoqVm *vm)
 {
-    static const char *const files[] = {"name", "disks.json", "worker.pid", "control.sock",
-                                        "control.sock.lock"};
+    static const char *const files[] = {"name",         "disks.json",        "worker.pid",
+                                        "control.sock", "control.sock.lock", IOQ_VM_END_MARK};
 
     for (guint i = 0; i < vm->disks->len; i++) {
         g_autofree char *log = ioq_vm_server_log(vm, i);
