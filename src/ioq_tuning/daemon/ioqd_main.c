@@ -134,6 +134,7 @@ run(const DaemonOptions *options, GError **error)
         .poll_usec = (guint)options->poll_usec,
     };
     guint unused;
+    gboolean ok;
 
     if (!find_user(options->worker_user, TRUE, &vm_options.worker_uid, &vm_options.worker_gid,
                    error) ||
@@ -144,14 +145,14 @@ run(const DaemonOptions *options, GError **error)
     /* Before anything is taken up: one a host. */
     server =
         gantry_rpc_server_new(options->socket, ioq_service_methods, options->group, service, error);
-    if (server) {
-        ioq_service_adopt(service);
+    ok = server && ioq_service_adopt(service, error);
+    if (ok) {
         g_unix_signal_add(SIGTERM, on_signal, loop);
         g_unix_signal_add(SIGINT, on_signal, loop);
         g_main_loop_run(loop);
     }
     ioq_service_free(service);
-    return server != NULL;
+    return ok;
 }
 
 int

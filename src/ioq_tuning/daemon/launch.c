@@ -9,6 +9,7 @@
 #include <glib-unix.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
@@ -226,37 +227,101 @@ fill_config(IoqVm *vm, WorkerConfig *config, GSubprocessLauncher *launcher, GErr
     return TRUE;
 }
 
-gint64
-ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error)
+/* What nobody can read is not waited for: a configuration is not much longer than its paths. */
+static gboolean
+make_config_pipe(gsize length, int ends[2], GError **error)
+{
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot make a pipe"));
+        return FALSE;
+    }
+    if (fcntl(ends[1], F_SETPIPE_SZ, (int)length) < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot set up a pipe"));
+        gantry_fd_clear(&ends[0]);
+        gantry_fd_clear(&ends[1]);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void
+refuse_dead(GError **error)
+{
+    g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                        _("its worker has ended at once; its log says why"));
+}
+
+static gboolean
+spawn(const IoqVm *vm, GSubprocessLauncher *launcher, IoqLaunch *launch, GError **error)
+{
+    const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
+    g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, error);
+    const char *identifier = process ? g_subprocess_get_identifier(process) : NULL;
+
+    if (!process) {
+        return FALSE;
+    }
+    launch->pid = identifier ? g_ascii_strtoll(identifier, NULL, 10) : 0;
+    launch->pid_fd = identifier ? (int)syscall(SYS_pidfd_open, (pid_t)launch->pid, 0) : -1;
+    /* GLib has not reaped it even now, so the number was still its own. */
+    if (launch->pid_fd < 0 || !g_subprocess_get_identifier(process)) {
+        refuse_dead(error);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+void
+ioq_launch_clear(IoqLaunch *launch)
+{
+    gantry_fd_clear(&launch->pid_fd);
+    gantry_fd_clear(&launch->ready_fd);
+    gantry_fd_clear(&launch->config_fd);
+    g_clear_pointer(&launch->config, g_free);
+}
+
+gboolean
+ioq_vm_launch(IoqVm *vm, IoqLaunch *launch, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher =
         g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_INHERIT);
-    g_autoptr(GSubprocess) process = NULL;
     WorkerConfig *config = worker_config_new(vm->disks->len);
     gboolean filled = fill_config(vm, config, launcher, error);
-    int fd = filled ? worker_config_to_file(config, error) : -1;
-    const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
-    const char *identifier;
-    int ready[2];
+    int ready[2], ends[2];
 
+    *launch = (IoqLaunch){.pid_fd = -1, .ready_fd = -1, .config_fd = -1};
+    launch->config = filled ? worker_config_format(config) : NULL;
     worker_config_forget_fds(config);
     worker_config_free(config);
-    if (fd < 0) {
-        return 0;
+    if (!filled || !make_config_pipe(strlen(launch->config), ends, error)) {
+        ioq_launch_clear(launch);
+        return FALSE;
     }
-    g_subprocess_launcher_take_fd(launcher, fd, FIRST_FD);
+    launch->config_fd = ends[1];
+    g_subprocess_launcher_take_fd(launcher, ends[0], FIRST_FD);
     if (pipe2(ready, O_CLOEXEC) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot make a pipe"));
-        return 0;
+        ioq_launch_clear(launch);
+        return FALSE;
     }
+    launch->ready_fd = ready[0];
     g_subprocess_launcher_take_fd(launcher, ready[1], FIRST_FD + 1);
-    process = g_subprocess_launcher_spawnv(launcher, argv, error);
-    g_clear_object(&launcher); /* so that the worker's end is the only one */
-    if (!process) {
-        gantry_fd_clear(&ready[0]);
-        return 0;
+    if (!spawn(vm, launcher, launch, error)) {
+        ioq_launch_clear(launch);
+        return FALSE;
     }
-    *ret_ready_fd = ready[0];
-    identifier = g_subprocess_get_identifier(process);
-    return identifier ? g_ascii_strtoll(identifier, NULL, 10) : 0;
+    return TRUE; /* with the launcher goes our copy of the worker's ends */
+}
+
+gboolean
+ioq_launch_go(IoqLaunch *launch, GError **error)
+{
+    gboolean ok =
+        gantry_fd_write_all(launch->config_fd, launch->config, strlen(launch->config), NULL);
+
+    if (!ok) {
+        refuse_dead(error);
+    }
+    gantry_fd_clear(&launch->config_fd);
+    return ok;
 }

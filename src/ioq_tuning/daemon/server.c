@@ -152,13 +152,13 @@ connect_to_self(const IoqServerOptions *options, int *ret_fds, GError **error)
     return -1;
 }
 
-static IoqServer *
-server_new(pid_t pid)
+IoqServer *
+ioq_server_adopt(gint64 pid, int pid_fd)
 {
     IoqServer *server = g_new0(IoqServer, 1);
 
     server->pid = pid;
-    server->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    server->pid_fd = pid_fd;
     return server;
 }
 
@@ -172,6 +172,7 @@ ioq_server_start(const IoqServerOptions *options, int *ret_fds, GError **error)
     g_auto(GStrv) argv = NULL;
     gboolean direct;
     pid_t pid;
+    int pid_fd;
 
     if (!examine_image(options, &child, &direct, error)) {
         return NULL;
@@ -196,26 +197,19 @@ ioq_server_start(const IoqServerOptions *options, int *ret_fds, GError **error)
         become(&child);
     }
     gantry_fd_clear(&child.listen_fd);
-    if (pid < 0) {
+    pid_fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (pid_fd < 0) {
         gantry_set_error_errno(error, errno, _("Cannot start %s"), options->program);
+        if (pid > 0) { /* what cannot be watched must not run; nothing has been asked of it */
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+        }
         for (guint i = 0; i < options->n_connections; i++) {
             gantry_fd_clear(&ret_fds[i]);
         }
         return NULL;
     }
-    return server_new(pid);
-}
-
-IoqServer *
-ioq_server_adopt(gint64 pid)
-{
-    IoqServer *server = server_new((pid_t)pid);
-
-    if (server->pid_fd < 0) {
-        ioq_server_free(server);
-        return NULL;
-    }
-    return server;
+    return ioq_server_adopt(pid, pid_fd);
 }
 
 gboolean
@@ -223,7 +217,7 @@ ioq_server_has_ended(IoqServer *server)
 {
     struct pollfd poll_fd = {.fd = server->pid_fd, .events = POLLIN};
 
-    if (server->pid_fd >= 0 && poll(&poll_fd, 1, 0) == 0) {
+    if (poll(&poll_fd, 1, 0) <= 0) {
         return FALSE;
     }
     waitpid((pid_t)server->pid, NULL, WNOHANG); /* fails for one that was adopted */
@@ -233,9 +227,7 @@ ioq_server_has_ended(IoqServer *server)
 void
 ioq_server_end(IoqServer *server, gboolean now)
 {
-    if (server->pid_fd >= 0) {
-        syscall(SYS_pidfd_send_signal, server->pid_fd, now ? SIGKILL : SIGTERM, NULL, 0);
-    }
+    syscall(SYS_pidfd_send_signal, server->pid_fd, now ? SIGKILL : SIGTERM, NULL, 0);
 }
 
 void

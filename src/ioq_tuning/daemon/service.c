@@ -252,32 +252,31 @@ const GantryRpcMethod ioq_service_methods[] = {
 
 /* Start and end */
 
-void
-ioq_service_adopt(IoqService *service)
+gboolean
+ioq_service_adopt(IoqService *service, GError **error)
 {
     g_autoptr(GDir) dir = g_dir_open(service->options->run_dir, 0, NULL);
     const char *uuid;
 
     while (dir && (uuid = g_dir_read_name(dir))) {
-        g_autoptr(GError) error = NULL;
+        g_autoptr(GError) nonsense = NULL;
         IoqVm *vm;
 
         if (!g_uuid_string_is_valid(uuid)) {
             continue;
         }
-        vm = ioq_vm_adopt(service->options, uuid, &error);
+        vm = ioq_vm_adopt(service->options, uuid, &nonsense);
         if (!vm) {
             gantry_warn(_("what is kept of domain %1$s makes no sense: %2$s"), uuid,
-                        error->message);
+                        nonsense->message);
             continue;
         }
-        if (ioq_vm_state(vm) == IOQ_VM_SERVING) {
-            gantry_notice(_("domain '%1$s' is served by process %2$d"), ioq_vm_name(vm),
-                          (int)ioq_vm_pid(vm));
-        }
         g_hash_table_insert(service->vms, g_strdup(uuid), vm);
-        ioq_vm_take_up(vm);
+        if (!ioq_vm_take_up(vm, error)) {
+            return FALSE;
+        }
     }
+    return TRUE;
 }
 
 IoqService *

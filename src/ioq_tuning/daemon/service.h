@@ -15,8 +15,9 @@ extern const GantryRpcMethod ioq_service_methods[];
 /* @options: borrowed, completed */
 IoqService *ioq_service_new(IoqVmOptions *options, const char *libvirt_uri);
 
-/* Takes up what a gantry-ioqd before us has left. */
-void ioq_service_adopt(IoqService *service);
+/* Takes up what a gantry-ioqd before us has left. FALSE: what that is cannot be found out, and
+ * nothing must be started beside it. */
+gboolean ioq_service_adopt(IoqService *service, GError **error);
 
 /* What is served goes on. */
 void ioq_service_free(IoqService *service);

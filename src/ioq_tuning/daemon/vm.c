@@ -362,18 +362,22 @@ ioq_vm_adopt(const IoqVmOptions *options, const char *uuid, GError **error)
     }
     vm = ioq_vm_new(options, uuid, name, g_steal_pointer(&disks));
     vm->state = g_file_test(mark, G_FILE_TEST_EXISTS) ? IOQ_VM_ENDING : IOQ_VM_SERVING;
-    vm->pid = ioq_vm_read_pids(vm);
-    if (vm->pid > 0) {
-        ioq_vm_watch_worker(vm);
-    }
     return vm;
 }
 
-void
-ioq_vm_take_up(IoqVm *vm)
+gboolean
+ioq_vm_take_up(IoqVm *vm, GError **error)
 {
+    if (!ioq_vm_read_pids(vm, error)) {
+        return FALSE;
+    }
+    if (vm->pid > 0) {
+        gantry_notice(_("domain '%1$s' is served by process %2$d"), vm->name, (int)vm->pid);
+        ioq_vm_watch_worker(vm);
+    }
     if (vm->state == IOQ_VM_ENDING) {
         ioq_vm_end_worker(vm);
     }
     ioq_vm_go_on(vm);
+    return TRUE;
 }

@@ -41,8 +41,9 @@ IoqVm *ioq_vm_new(const IoqVmOptions *options, const char *uuid, const char *nam
 IoqVm *ioq_vm_adopt(const IoqVmOptions *options, const char *uuid, GError **error);
 
 /* Then, once it is in its owner's table: its worker is watched if it is still there; else another
- * is started, or the end goes on that had begun, and @vm may be gone. */
-void ioq_vm_take_up(IoqVm *vm);
+ * is started, or the end goes on that had begun, and @vm may be gone. FALSE: it cannot be known
+ * what still runs, so nothing may be started. */
+gboolean ioq_vm_take_up(IoqVm *vm, GError **error);
 
 /* Forgets the VM; the worker goes on, for the next gantry-ioqd. */
 void ioq_vm_free(IoqVm *vm);

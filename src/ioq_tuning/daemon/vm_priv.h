@@ -12,6 +12,9 @@ typedef struct {
     /* A raw disk's, for as long as the VM is served: with it the image's lock outlives a worker
      * that dies. -1: not open. */
     int image_fd;
+    /* Numbers of the two in the worker; -1: it has none. */
+    int image_there;
+    int listen_there;
 } IoqOpened;
 
 typedef struct {
@@ -58,8 +61,8 @@ void ioq_vm_go_on(IoqVm *vm);
 
 /* vm_worker.c: the processes */
 
-/* @ret_ready_fd: see ioq_vm_launch(); what has been started may have ended again, and said there
- * why. NULL: nobody reads it, and that is a failure. */
+/* FALSE: there is no worker, or one (vm->pid) whose end is near. @ret_ready_fd: see IoqLaunch;
+ * NULL: nobody reads it. */
 gboolean ioq_vm_start_worker(IoqVm *vm, int *ret_ready_fd, GError **error);
 
 /* For a worker that is there already. */
@@ -88,15 +91,28 @@ void ioq_vm_remove_state(const IoqVm *vm);
 /* The worker, its sockets, and its servers. */
 gboolean ioq_vm_write_pids(const IoqVm *vm, GError **error);
 
-/* Fills in sockets and servers. Returns: the worker's pid; 0: it is gone. */
-gint64 ioq_vm_read_pids(IoqVm *vm);
+/* Fills in what has not ended meanwhile: worker, sockets and servers. FALSE: there is no knowing.
+ */
+gboolean ioq_vm_read_pids(IoqVm *vm, GError **error);
 
 /* launch.c */
 
-/* Opens what the worker needs, with a server where the format needs one, and starts it. Returns:
- * its pid; 0 with @error; 0 with @ret_ready_fd only, where it has ended already. @ret_ready_fd: see
- * WorkerConfig. */
-gint64 ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error);
+/* A worker that waits for its configuration: it has opened, locked and said nothing yet. */
+typedef struct {
+    gint64 pid;
+    int pid_fd;
+    int ready_fd;  /* what it reports, see WorkerConfig */
+    int config_fd; /* a pipe to it; closed without a word, it ends */
+    char *config;
+} IoqLaunch;
+
+/* Opens what the worker needs, with a server where the format needs one, and starts its process. */
+gboolean ioq_vm_launch(IoqVm *vm, IoqLaunch *launch, GError **error);
+
+/* It begins to serve. */
+gboolean ioq_launch_go(IoqLaunch *launch, GError **error);
+
+void ioq_launch_clear(IoqLaunch *launch); /* the process is not touched */
 
 /* FALSE with GANTRY_ERROR_REFUSED where somebody else has a raw image. */
 gboolean ioq_vm_check_images(IoqVm *vm, GError **error);

@@ -4,12 +4,17 @@
  * worker (its pid, its start time, and for each disk which file its socket is: device and inode),
  * and one for each of its servers.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
+#include "common/base/fd.h"
 #include "common/base/file.h"
+#include "common/base/i18n.h"
 #include "common/host/procfs.h"
 #include "ioq_tuning/daemon/vm_priv.h"
 
@@ -91,14 +96,30 @@ ioq_vm_write_pids(const IoqVm *vm, GError **error)
     return ioq_vm_write_state(vm, "worker.pid", text->str, error);
 }
 
-/* A pid may have been given to somebody else meanwhile. Returns: 0 then. */
-static gint64
-read_pid(char **words)
+/* A pid may have been given to somebody else meanwhile, and may be at any time: so it is held first
+ * and looked at then. @ret_pid: 0: it is gone. */
+static gboolean
+hold_process(char **words, gint64 *ret_pid, int *ret_pid_fd, GError **error)
 {
     gint64 pid = words[0] ? g_ascii_strtoll(words[0], NULL, 10) : 0;
     gint64 started = words[0] && words[1] ? g_ascii_strtoll(words[1], NULL, 10) : -1;
 
-    return pid > 1 && started >= 0 && start_time_of(pid) == started ? pid : 0;
+    *ret_pid = 0;
+    *ret_pid_fd = -1;
+    if (pid <= 1 || pid > G_MAXINT || started < 0) {
+        return TRUE;
+    }
+    *ret_pid_fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (*ret_pid_fd < 0 && errno != ESRCH && errno != EINVAL) {
+        gantry_set_error_errno(error, errno, _("Cannot watch process %" PRIi64), pid);
+        return FALSE;
+    }
+    if (*ret_pid_fd >= 0 && start_time_of(pid) == started) {
+        *ret_pid = pid;
+    } else {
+        gantry_fd_clear(ret_pid_fd);
+    }
+    return TRUE;
 }
 
 static void
@@ -113,8 +134,8 @@ read_place(IoqPlace *place, const char *word)
     }
 }
 
-gint64
-ioq_vm_read_pids(IoqVm *vm)
+gboolean
+ioq_vm_read_pids(IoqVm *vm, GError **error)
 {
     g_autofree char *text = ioq_vm_read_state(vm, "worker.pid", NULL);
     g_auto(GStrv) lines = g_strsplit(text ? g_strstrip(text) : "", "\n", 0);
@@ -126,12 +147,15 @@ ioq_vm_read_pids(IoqVm *vm)
     }
     for (guint i = 1; lines[0] && lines[i]; i++) {
         g_auto(GStrv) server_words = g_strsplit(lines[i], " ", 0);
-        gint64 pid = read_pid(server_words);
-        IoqServer *server = pid > 0 ? ioq_server_adopt(pid) : NULL;
+        gint64 pid;
+        int pid_fd;
 
-        if (server) {
-            g_ptr_array_add(vm->servers, server);
+        if (!hold_process(server_words, &pid, &pid_fd, error)) {
+            return FALSE;
+        }
+        if (pid > 0) {
+            g_ptr_array_add(vm->servers, ioq_server_adopt(pid, pid_fd));
         }
     }
-    return read_pid(words);
+    return hold_process(words, &vm->pid, &vm->pid_fd, error);
 }

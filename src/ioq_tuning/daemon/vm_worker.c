@@ -46,30 +46,37 @@ ioq_vm_stop_waiting(IoqVm *vm)
     g_clear_handle_id(&vm->server_watch, g_source_remove);
 }
 
+static void
+kill_worker(IoqVm *vm)
+{
+    if (vm->pid_fd >= 0) {
+        syscall(SYS_pidfd_send_signal, vm->pid_fd, SIGKILL, NULL, 0);
+    }
+}
+
 gboolean
 ioq_vm_start_worker(IoqVm *vm, int *ret_ready_fd, GError **error)
 {
-    gantry_autofd ready_fd = -1;
+    IoqLaunch launch;
+    gboolean ok;
 
-    vm->pid = ioq_vm_launch(vm, &ready_fd, error);
-    if (vm->pid == 0 && ready_fd >= 0 && !ret_ready_fd) {
-        g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                            _("its worker has ended at once; its log says why"));
-    }
-    if (ret_ready_fd) {
-        *ret_ready_fd = gantry_fd_steal(&ready_fd);
-    }
-    if (vm->pid == 0) {
-        return ret_ready_fd && *ret_ready_fd >= 0;
-    }
-    vm->begin_usec = g_get_monotonic_time();
-    if (!ioq_vm_write_pids(vm, error)) {
-        kill((pid_t)vm->pid, SIGKILL);
-        vm->pid = 0;
+    if (!ioq_vm_launch(vm, &launch, error)) {
         return FALSE;
     }
+    vm->pid = launch.pid;
+    vm->pid_fd = gantry_fd_steal(&launch.pid_fd);
+    vm->begin_usec = g_get_monotonic_time();
     ioq_vm_watch_worker(vm);
-    return TRUE;
+    /* Not before it is known to whoever comes after us. */
+    ok = ioq_vm_write_pids(vm, error) && ioq_launch_go(&launch, error);
+    if (ok && ret_ready_fd) {
+        *ret_ready_fd = gantry_fd_steal(&launch.ready_fd);
+    }
+    ioq_launch_clear(&launch);
+    if (!ok) {
+        kill_worker(vm);
+    }
+    return ok;
 }
 
 /* Nobody is let in to wait for a worker that may not come for long: QEMU would stand still. It asks
@@ -136,9 +143,7 @@ on_no_patience(gpointer data)
     IoqVm *vm = data;
 
     vm->patience = 0;
-    if (vm->pid_fd >= 0) {
-        syscall(SYS_pidfd_send_signal, vm->pid_fd, SIGKILL, NULL, 0);
-    }
+    kill_worker(vm);
     for (guint i = 0; vm->pid == 0 && i < vm->servers->len; i++) {
         ioq_server_end(vm->servers->pdata[i], TRUE);
     }
@@ -226,13 +231,7 @@ on_worker_end(gint fd, GIOCondition condition, gpointer data)
 void
 ioq_vm_watch_worker(IoqVm *vm)
 {
-    vm->pid_fd = (int)syscall(SYS_pidfd_open, (pid_t)vm->pid, 0);
-    if (vm->pid_fd >= 0) {
-        vm->watch = g_unix_fd_add(vm->pid_fd, G_IO_IN, on_worker_end, vm);
-    } else {
-        vm->pid = 0;
-        ioq_vm_start_later(vm); /* it has died already */
-    }
+    vm->watch = g_unix_fd_add(vm->pid_fd, G_IO_IN, on_worker_end, vm);
 }
 
 void
