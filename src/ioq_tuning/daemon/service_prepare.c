@@ -83,16 +83,21 @@ preparation_done(IoqPreparation *preparation, const GError *error)
     g_hash_table_remove(preparation->service->preparations, preparation->uuid);
 }
 
+static GError *
+late(void)
+{
+    return g_error_new_literal(GANTRY_ERROR, GANTRY_ERROR_TIMEOUT,
+                               _("what served the domain before did not end in time; try again"));
+}
+
 /* What goes on goes on: it is only not waited for any more. */
 static gboolean
 on_late_preparation(gpointer data)
 {
     IoqPreparation *preparation = data;
-    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) error = late();
 
     preparation->timer = 0;
-    g_set_error_literal(&error, GANTRY_ERROR, GANTRY_ERROR_TIMEOUT,
-                        _("the worker that served the domain before has not ended yet; try again"));
     preparation_answer(preparation, preparation->error ? preparation->error : error);
     return G_SOURCE_REMOVE;
 }
@@ -129,7 +134,10 @@ on_old_vm_ended(const GError *unused, gpointer data)
     g_autoptr(GError) error = NULL;
     IoqVm *vm;
 
-    if (!preparation->request ||
+    if (g_get_monotonic_time() >= preparation->deadline_usec) {
+        error = late();
+    }
+    if (error || !preparation->request ||
         !sockets_are_free(service, preparation->uuid, preparation->disks, &error)) {
         preparation_done(preparation, error);
         return;
