@@ -169,7 +169,8 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
           GError **error)
 {
     const IoqDisk *disk = vm->disks->pdata[i];
-    IoqPlace *place = &vm->opened[i].place;
+    IoqOpened *here = &vm->opened[i];
+    IoqPlace *place = &here->place;
     WorkerDisk opened = {0};
 
     if (ioq_disk_is_raw(disk) ? !open_image(vm, i, error)
@@ -206,6 +207,8 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
         return FALSE;
     }
     worker_disk->listen_fd = give(launcher, fcntl(place->fd, F_DUPFD_CLOEXEC, 0), next);
+    here->image_there = worker_disk->buffered_fd;
+    here->listen_there = worker_disk->listen_fd;
     return TRUE;
 }
 

@@ -39,7 +39,8 @@ ioq_vm_new(const IoqVmOptions *options, const char *uuid, const char *name, GPtr
     vm->disks = disks;
     vm->opened = g_new(IoqOpened, MAX(disks->len, 1));
     for (guint i = 0; i < disks->len; i++) {
-        vm->opened[i] = (IoqOpened){.place = IOQ_PLACE_NONE, .image_fd = -1};
+        vm->opened[i] = (IoqOpened){
+            .place = IOQ_PLACE_NONE, .image_fd = -1, .image_there = -1, .listen_there = -1};
     }
     vm->waiters = g_array_new(FALSE, FALSE, sizeof(IoqVmWaiter));
     vm->servers = g_ptr_array_new_with_free_func(ioq_server_free);
@@ -374,6 +375,7 @@ ioq_vm_take_up(IoqVm *vm, GError **error)
     if (vm->pid > 0) {
         gantry_notice(_("domain '%1$s' is served by process %2$d"), vm->name, (int)vm->pid);
         ioq_vm_watch_worker(vm);
+        ioq_vm_take_over_fds(vm);
     }
     if (vm->state == IOQ_VM_ENDING) {
         ioq_vm_end_worker(vm);

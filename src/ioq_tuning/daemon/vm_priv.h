@@ -65,6 +65,9 @@ void ioq_vm_go_on(IoqVm *vm);
  * NULL: nobody reads it. */
 gboolean ioq_vm_start_worker(IoqVm *vm, int *ret_ready_fd, GError **error);
 
+/* What an earlier gantry-ioqd had open with the worker that it left is open here again. */
+void ioq_vm_take_over_fds(IoqVm *vm);
+
 /* For a worker that is there already. */
 void ioq_vm_watch_worker(IoqVm *vm);
 

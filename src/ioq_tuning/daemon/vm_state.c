@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is kept of a VM in RUN_DIR/UUID, for the next gantry-ioqd. worker.pid has a line for the
- * worker (its pid, its start time, and for each disk which file its socket is: device and inode),
- * and one for each of its servers.
+ * worker (its pid, its start time, and for each disk which file its socket is, by device and inode,
+ * and the worker's descriptors of image and socket), and one for each of its servers.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -83,10 +83,11 @@ ioq_vm_write_pids(const IoqVm *vm, GError **error)
 
     add_pid(text, vm->pid);
     for (guint i = 0; i < vm->disks->len; i++) {
-        const IoqPlace *place = &vm->opened[i].place;
+        const IoqOpened *opened = &vm->opened[i];
 
-        g_string_append_printf(text, " %" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT,
-                               (guint64)place->dev, (guint64)place->ino);
+        g_string_append_printf(text, " %" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":%d:%d",
+                               (guint64)opened->place.dev, (guint64)opened->place.ino,
+                               opened->image_there, opened->listen_there);
     }
     g_string_append_c(text, '\n');
     for (guint i = 0; i < vm->servers->len; i++) {
@@ -123,14 +124,16 @@ hold_process(char **words, gint64 *ret_pid, int *ret_pid_fd, GError **error)
 }
 
 static void
-read_place(IoqPlace *place, const char *word)
+read_opened(IoqOpened *opened, const char *word)
 {
-    char *rest;
+    g_auto(GStrv) numbers = g_strsplit(word, ":", 4);
 
-    place->dev = (dev_t)g_ascii_strtoull(word, &rest, 10);
-    if (*rest == ':') {
-        place->ino = (ino_t)g_ascii_strtoull(rest + 1, &rest, 10);
-        place->bound = *rest == '\0';
+    if (g_strv_length(numbers) == 4) {
+        opened->place.dev = (dev_t)g_ascii_strtoull(numbers[0], NULL, 10);
+        opened->place.ino = (ino_t)g_ascii_strtoull(numbers[1], NULL, 10);
+        opened->place.bound = TRUE;
+        opened->image_there = (int)g_ascii_strtoll(numbers[2], NULL, 10);
+        opened->listen_there = (int)g_ascii_strtoll(numbers[3], NULL, 10);
     }
 }
 
@@ -143,7 +146,7 @@ ioq_vm_read_pids(IoqVm *vm, GError **error)
     guint n_words = g_strv_length(words);
 
     for (guint i = 0; i < vm->disks->len && i + 2 < n_words; i++) {
-        read_place(&vm->opened[i].place, words[i + 2]);
+        read_opened(&vm->opened[i], words[i + 2]);
     }
     for (guint i = 1; lines[0] && lines[i]; i++) {
         g_auto(GStrv) server_words = g_strsplit(lines[i], " ", 0);

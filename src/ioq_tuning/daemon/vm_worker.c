@@ -15,6 +15,7 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -133,6 +134,45 @@ ioq_vm_start_again(IoqVm *vm)
         ioq_vm_start_later(vm);
     }
     ioq_vm_settle(vm, error);
+}
+
+/* Taking over */
+
+static int
+take_fd(int pid_fd, int there, mode_t type, mode_t other_type)
+{
+    gantry_autofd fd = there >= 0 ? (int)syscall(SYS_pidfd_getfd, pid_fd, there, 0) : -1;
+    struct stat status;
+
+    /* The worker may have closed it, and another have its number. */
+    return fd >= 0 && fstat(fd, &status) == 0 &&
+                   ((status.st_mode & S_IFMT) == type || (status.st_mode & S_IFMT) == other_type)
+               ? gantry_fd_steal(&fd)
+               : -1;
+}
+
+static gboolean
+is_of(int fd, const char *path)
+{
+    struct stat ours, there;
+
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+void
+ioq_vm_take_over_fds(IoqVm *vm)
+{
+    for (guint i = 0; i < vm->disks->len; i++) {
+        const IoqDisk *disk = vm->disks->pdata[i];
+        IoqOpened *here = &vm->opened[i];
+
+        here->place.fd = take_fd(vm->pid_fd, here->listen_there, S_IFSOCK, S_IFSOCK);
+        here->image_fd = take_fd(vm->pid_fd, here->image_there, S_IFREG, S_IFBLK);
+        if (here->image_fd >= 0 && !is_of(here->image_fd, disk->source)) {
+            gantry_fd_clear(&here->image_fd);
+        }
+    }
 }
 
 /* What ends */
