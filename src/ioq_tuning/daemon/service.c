@@ -144,7 +144,7 @@ on_migrate(GantryRpcRequest *request, gpointer data)
             return;
         }
     }
-    g_hash_table_add(service->incoming, g_strdup(params.uuid));
+    ioq_incoming_add(service->incoming, params.uuid, g_get_monotonic_time());
     ioq_service_reply_done(request);
 }
 
@@ -160,7 +160,7 @@ on_release(GantryRpcRequest *request, gpointer data)
     if (!ioq_service_read_params(request, &params)) {
         return;
     }
-    g_hash_table_remove(service->incoming, params.uuid);
+    ioq_incoming_take(service->incoming, params.uuid, g_get_monotonic_time());
     preparation = g_hash_table_lookup(service->preparations, params.uuid);
     if (preparation) {
         g_set_error_literal(&error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
@@ -289,7 +289,7 @@ ioq_service_new(IoqVmOptions *options, const char *libvirt_uri)
     service->options = options;
     service->vms =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)ioq_vm_free);
-    service->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    service->incoming = ioq_incoming_new();
     service->preparations =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, ioq_preparation_free);
     service->pinner = ioq_pinner_new(libvirt_uri);
@@ -304,7 +304,7 @@ ioq_service_free(IoqService *service)
     ioq_ask_free(service->ask);
     g_hash_table_unref(service->preparations);
     g_hash_table_unref(service->vms);
-    g_hash_table_unref(service->incoming);
+    ioq_incoming_free(service->incoming);
     g_clear_pointer(&service->status_requests, g_ptr_array_unref);
     g_clear_pointer(&service->status_vms, g_ptr_array_unref);
     g_free(service);

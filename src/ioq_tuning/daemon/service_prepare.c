@@ -185,7 +185,7 @@ ioq_service_on_prepare(GantryRpcRequest *request, gpointer data)
     if (!ioq_service_read_params(request, &params)) {
         return;
     }
-    incoming = g_hash_table_remove(service->incoming, params.uuid);
+    incoming = ioq_incoming_take(service->incoming, params.uuid, g_get_monotonic_time());
     if (params.settings) {
         disks = ioq_disks_read(params.settings, params.xml, &error);
         if (!disks || !sockets_are_free(service, params.uuid, disks, &error)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ioq_tuning/daemon/ask.h"
+#include "ioq_tuning/daemon/incoming.h"
 #include "ioq_tuning/daemon/pinner.h"
 #include "ioq_tuning/daemon/service.h"
 
@@ -11,8 +12,8 @@ typedef struct IoqPreparation IoqPreparation;
 
 struct IoqService {
     IoqVmOptions *options;
-    GHashTable *vms;          /* uuid -> IoqVm */
-    GHashTable *incoming;     /* set of uuids: VMs that another host is about to send */
+    GHashTable *vms; /* uuid -> IoqVm */
+    IoqIncoming *incoming;
     GHashTable *preparations; /* uuid -> IoqPreparation */
     IoqPinner *pinner;
     IoqAsk *ask;
