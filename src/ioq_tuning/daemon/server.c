@@ -28,7 +28,9 @@
 #include "ioq_tuning/store/nbd_connect.h"
 #include "ioq_tuning/vhost_user/listen.h"
 
-#define LISTEN_FD 3 /* by the protocol of socket activation */
+#define LISTEN_FD           3 /* by the protocol of socket activation */
+#define QCOW2_MAGIC         0x514649fbU
+#define QCOW2_HAS_DATA_FILE 4U
 
 typedef struct {
     char **argv;
@@ -106,6 +108,48 @@ arguments(const IoqServerOptions *options, gboolean direct)
     return (char **)g_ptr_array_free(g_steal_pointer(&argv), FALSE);
 }
 
+/* A qcow2 image may name files that are opened with it, as the image's owner: whoever may write the
+ * image, a guest's owner that uploads one, could have any file of this host read to him. Its header
+ * (docs/interop/qcow2.txt of QEMU) says whether it does; nothing else in it names a file. No
+ * program of QEMU is asked: one that reads the header may open what that names. */
+static gboolean
+stands_alone(int fd, const char *image, GError **error)
+{
+    struct {
+        guint32 magic;
+        guint32 version;
+        guint64 backing_file_offset;
+        guint32 backing_file_size;
+        guint32 unused[13];
+        guint64 incompatible_features; /* since version 3 */
+    } header = {0};
+    G_STATIC_ASSERT(sizeof(header) == 80);
+
+    /* Whatever else is wrong with it, qemu-nbd says. */
+    if (pread(fd, &header, sizeof(header), 0) <= 0 ||
+        GUINT32_FROM_BE(header.magic) != QCOW2_MAGIC) {
+        return TRUE;
+    }
+    if (header.backing_file_offset != 0 || header.backing_file_size != 0) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %1$s has a backing file, which is not followed, for it could be "
+                      "any file of this host; copy its data in first: qemu-img rebase -f qcow2 -b "
+                      "'' %1$s"),
+                    image);
+        return FALSE;
+    }
+    if (GUINT32_FROM_BE(header.version) >= 3 &&
+        (GUINT64_FROM_BE(header.incompatible_features) & QCOW2_HAS_DATA_FILE)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %1$s has its data in another file, which is not followed, for it "
+                      "could be any file of this host; make one image of them first: qemu-img "
+                      "convert -f qcow2 -O qcow2 %1$s NEW"),
+                    image);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 examine_image(const IoqServerOptions *options, Child *child, gboolean *ret_direct, GError **error)
 {
@@ -115,6 +159,14 @@ examine_image(const IoqServerOptions *options, Child *child, gboolean *ret_direc
 
     if (fd < 0 || fstat(fd, &status) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot open the image %s"), options->image);
+        return FALSE;
+    }
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %s is neither a file nor a block device"), options->image);
+        return FALSE;
+    }
+    if (!stands_alone(fd, options->image, error)) {
         return FALSE;
     }
     child->uid = status.st_uid;
