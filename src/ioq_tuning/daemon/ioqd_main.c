@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #define GANTRY_LOG_MODULE "ioq"
 #include "common/base/error.h"
@@ -121,6 +122,21 @@ on_signal(gpointer loop)
     return G_SOURCE_CONTINUE;
 }
 
+/* Each queue of a disk takes some descriptors in its worker, which inherits our limits. What would
+ * be confused by numbers above 1023, select(2), is not used. */
+static void
+raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+            gantry_warn(_("the limit of open files stays low: %s"), g_strerror(errno));
+        }
+    }
+}
+
 static gboolean
 run(const DaemonOptions *options, GError **error)
 {
@@ -141,6 +157,7 @@ run(const DaemonOptions *options, GError **error)
         !find_user(options->qemu_user, FALSE, &vm_options.qemu_uid, &unused, error)) {
         return FALSE;
     }
+    raise_limits();
     service = ioq_service_new(&vm_options, options->connect);
     /* Before anything is taken up: one a host. */
     server =
