@@ -247,10 +247,10 @@ end_of_report(IoqVm *vm)
     forget_report(vm);
     if (g_str_equal(text, WORKER_READY)) {
         vm->state = IOQ_VM_SERVING;
-        ioq_vm_settle(vm, NULL);
         if (vm->pid == 0) {
             ioq_vm_start_later(vm); /* it has ended since */
         }
+        ioq_vm_settle(vm, NULL);
         return;
     }
     /* What a server has said comes first: the worker only knows that it has gone. */
@@ -298,7 +298,9 @@ static gboolean
 start(IoqVm *vm, gboolean incoming, GError **error)
 {
     g_autofree char *disks = ioq_disks_format(vm->disks);
+    g_autofree char *mark = ioq_vm_path(vm, IOQ_VM_END_MARK);
 
+    unlink(mark); /* of what was here before */
     if (g_mkdir_with_parents(vm->dir, 0755) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot make %s"), vm->dir);
         return FALSE;
