@@ -45,16 +45,12 @@ ioq_vm_read_state(const IoqVm *vm, const char *name, GError **error)
 void
 ioq_vm_remove_state(const IoqVm *vm)
 {
-    static const char *const files[] = {"name",         "disks.json",        "worker.pid",
-                                        "control.sock", "control.sock.lock", IOQ_VM_END_MARK};
+    g_autoptr(GDir) dir = g_dir_open(vm->dir, 0, NULL);
+    const char *name;
 
-    for (guint i = 0; i < vm->disks->len; i++) {
-        g_autofree char *log = ioq_vm_server_log(vm, i);
-
-        unlink(log);
-    }
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = ioq_vm_path(vm, files[i]);
+    /* All of it: a gantry-ioqd that was killed may have left files that were only half written. */
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = ioq_vm_path(vm, name);
 
         unlink(path);
     }
