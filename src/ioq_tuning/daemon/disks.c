@@ -105,6 +105,27 @@ read_device(const GantryElement *tuning, const GantryElement *device, GantryXml 
     return disk;
 }
 
+/* Each by itself is fine; are they together? */
+static gboolean
+have_own_sockets(const GPtrArray *disks, GError **error)
+{
+    for (guint i = 1; i < disks->len; i++) {
+        const IoqDisk *disk = disks->pdata[i];
+
+        for (guint k = 0; k < i; k++) {
+            const IoqDisk *other = disks->pdata[k];
+
+            if (g_str_equal(disk->socket, other->socket)) {
+                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                            _("disk '%1$s': its socket '%2$s' is that of disk '%3$s', too"),
+                            disk->target, disk->socket, other->target);
+                return FALSE;
+            }
+        }
+    }
+    return TRUE;
+}
+
 static gboolean
 has_shared_memory(GantryXml *domain)
 {
@@ -148,7 +169,7 @@ ioq_disks_read(const char *settings, const char *domain_text, GError **error)
                  "<access mode='shared'/></memoryBacking>"));
         return NULL;
     }
-    return g_steal_pointer(&disks);
+    return have_own_sockets(disks, error) ? g_steal_pointer(&disks) : NULL;
 }
 
 char *

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib-unix.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
@@ -18,7 +20,6 @@
 #include "common/base/log.h"
 #include "ioq_tuning/daemon/vm_priv.h"
 #include "ioq_tuning/store/nbd_connect.h"
-#include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/worker/worker.h"
 
 #define FIRST_FD         3 /* in the worker */
@@ -26,63 +27,37 @@
 #define QUEUE_SIZE       128
 #define SERVER_LOG_BYTES 4096
 
-/* Sockets and images */
+/* Images */
 
-/* Only what root alone can have put there is replaced. */
-static gboolean
-make_place_for(const char *path, GError **error)
+/* A FIFO in its place would keep all of us waiting for its other end. */
+static int
+open_nonblocking(const IoqDisk *disk, GError **error)
 {
-    g_autofree char *dir = g_path_get_dirname(path);
+    gantry_autofd fd =
+        open(disk->source, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
 
-    if (g_str_has_prefix(path, "/run/") && g_mkdir_with_parents(dir, 0755) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot make %s"), dir);
-        return FALSE;
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot open the image %s"), disk->source);
+        return -1;
     }
-    if (stat(dir, &status) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot examine %s"), dir);
-        return FALSE;
-    }
-    if (status.st_mode & S_IWOTH) {
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                    _("the socket '%1$s' would be in a folder that everybody may write"), path);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static int
-listen_on(const IoqVmOptions *options, const char *path, GError **error)
-{
-    gantry_autofd fd = -1;
-
-    if (!make_place_for(path, error)) {
+                    _("the image %s is neither a file nor a block device"), disk->source);
         return -1;
     }
-    fd = vu_listen(path, error);
-    if (fd < 0) {
-        return -1;
-    }
-    if (lchown(path, options->qemu_uid, (gid_t)-1) < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot listen on %s"), path);
-        return -1;
-    }
-    return gantry_fd_steal(&fd);
+    return g_unix_set_fd_nonblocking(fd, FALSE, error) ? gantry_fd_steal(&fd) : -1;
 }
 
 static gboolean
 open_image(IoqVm *vm, guint i, GError **error)
 {
-    const IoqDisk *disk = vm->disks->pdata[i];
+    int *fd = &vm->opened[i].image_fd;
 
-    if (vm->image_fds[i] < 0) {
-        vm->image_fds[i] = open(disk->source, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (*fd < 0) {
+        *fd = open_nonblocking(vm->disks->pdata[i], error);
     }
-    if (vm->image_fds[i] < 0) {
-        gantry_set_error_errno(error, errno, _("Cannot open the image %s"), disk->source);
-        return FALSE;
-    }
-    return TRUE;
+    return *fd >= 0;
 }
 
 gboolean
@@ -97,7 +72,7 @@ ioq_vm_check_images(IoqVm *vm, GError **error)
             continue; /* its server sees to that */
         }
         ok = open_image(vm, i, error) &&
-             (store = ioq_store_file_new(fcntl(vm->image_fds[i], F_DUPFD_CLOEXEC, 0), -1,
+             (store = ioq_store_file_new(fcntl(vm->opened[i].image_fd, F_DUPFD_CLOEXEC, 0), -1,
                                          disk->read_only, error));
         if (ok) {
             ioq_store_file_set_name(store, disk->source);
@@ -194,6 +169,8 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
           GError **error)
 {
     const IoqDisk *disk = vm->disks->pdata[i];
+    IoqOpened *here = &vm->opened[i];
+    IoqPlace *place = &here->place;
     WorkerDisk opened = {0};
 
     if (ioq_disk_is_raw(disk) ? !open_image(vm, i, error)
@@ -218,21 +195,20 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
         worker_disk->nbd_fds[worker_disk->n_nbd++] = give(launcher, opened.nbd_fds[k], next);
     }
     if (ioq_disk_is_raw(disk)) {
-        g_autofree char *again = g_strdup_printf("/proc/self/fd/%d", vm->image_fds[i]);
+        g_autofree char *again = g_strdup_printf("/proc/self/fd/%d", vm->opened[i].image_fd);
         int direct_fd = open(again, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_DIRECT);
 
         worker_disk->buffered_fd =
-            give(launcher, fcntl(vm->image_fds[i], F_DUPFD_CLOEXEC, 0), next);
+            give(launcher, fcntl(vm->opened[i].image_fd, F_DUPFD_CLOEXEC, 0), next);
         worker_disk->direct_fd = direct_fd >= 0 ? give(launcher, direct_fd, next) : -1;
     }
     /* Last: a front end is let in when there is something to serve. */
-    if (vm->listen_fds[i] < 0) {
-        vm->listen_fds[i] = listen_on(vm->options, disk->socket, error);
-    }
-    if (vm->listen_fds[i] < 0) {
+    if (place->fd < 0 && !ioq_place_listen(place, disk->socket, vm->options->qemu_uid, error)) {
         return FALSE;
     }
-    worker_disk->listen_fd = give(launcher, fcntl(vm->listen_fds[i], F_DUPFD_CLOEXEC, 0), next);
+    worker_disk->listen_fd = give(launcher, fcntl(place->fd, F_DUPFD_CLOEXEC, 0), next);
+    here->image_there = worker_disk->buffered_fd;
+    here->listen_there = worker_disk->listen_fd;
     return TRUE;
 }
 
@@ -254,37 +230,101 @@ fill_config(IoqVm *vm, WorkerConfig *config, GSubprocessLauncher *launcher, GErr
     return TRUE;
 }
 
-gint64
-ioq_vm_launch(IoqVm *vm, int *ret_ready_fd, GError **error)
+/* What nobody can read is not waited for: a configuration is not much longer than its paths. */
+static gboolean
+make_config_pipe(gsize length, int ends[2], GError **error)
+{
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot make a pipe"));
+        return FALSE;
+    }
+    if (fcntl(ends[1], F_SETPIPE_SZ, (int)length) < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot set up a pipe"));
+        gantry_fd_clear(&ends[0]);
+        gantry_fd_clear(&ends[1]);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void
+refuse_dead(GError **error)
+{
+    g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                        _("its worker has ended at once; its log says why"));
+}
+
+static gboolean
+spawn(const IoqVm *vm, GSubprocessLauncher *launcher, IoqLaunch *launch, GError **error)
+{
+    const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
+    g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, error);
+    const char *identifier = process ? g_subprocess_get_identifier(process) : NULL;
+
+    if (!process) {
+        return FALSE;
+    }
+    launch->pid = identifier ? g_ascii_strtoll(identifier, NULL, 10) : 0;
+    launch->pid_fd = identifier ? (int)syscall(SYS_pidfd_open, (pid_t)launch->pid, 0) : -1;
+    /* GLib has not reaped it even now, so the number was still its own. */
+    if (launch->pid_fd < 0 || !g_subprocess_get_identifier(process)) {
+        refuse_dead(error);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+void
+ioq_launch_clear(IoqLaunch *launch)
+{
+    gantry_fd_clear(&launch->pid_fd);
+    gantry_fd_clear(&launch->ready_fd);
+    gantry_fd_clear(&launch->config_fd);
+    g_clear_pointer(&launch->config, g_free);
+}
+
+gboolean
+ioq_vm_launch(IoqVm *vm, IoqLaunch *launch, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher =
         g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_INHERIT);
-    g_autoptr(GSubprocess) process = NULL;
     WorkerConfig *config = worker_config_new(vm->disks->len);
     gboolean filled = fill_config(vm, config, launcher, error);
-    int fd = filled ? worker_config_to_file(config, error) : -1;
-    const char *const argv[] = {vm->options->worker, "--config-fd", G_STRINGIFY(FIRST_FD), NULL};
-    const char *identifier;
-    int ready[2];
+    int ready[2], ends[2];
 
+    *launch = (IoqLaunch){.pid_fd = -1, .ready_fd = -1, .config_fd = -1};
+    launch->config = filled ? worker_config_format(config) : NULL;
     worker_config_forget_fds(config);
     worker_config_free(config);
-    if (fd < 0) {
-        return 0;
+    if (!filled || !make_config_pipe(strlen(launch->config), ends, error)) {
+        ioq_launch_clear(launch);
+        return FALSE;
     }
-    g_subprocess_launcher_take_fd(launcher, fd, FIRST_FD);
+    launch->config_fd = ends[1];
+    g_subprocess_launcher_take_fd(launcher, ends[0], FIRST_FD);
     if (pipe2(ready, O_CLOEXEC) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot make a pipe"));
-        return 0;
+        ioq_launch_clear(launch);
+        return FALSE;
     }
+    launch->ready_fd = ready[0];
     g_subprocess_launcher_take_fd(launcher, ready[1], FIRST_FD + 1);
-    process = g_subprocess_launcher_spawnv(launcher, argv, error);
-    g_clear_object(&launcher); /* so that the worker's end is the only one */
-    if (!process) {
-        gantry_fd_clear(&ready[0]);
-        return 0;
+    if (!spawn(vm, launcher, launch, error)) {
+        ioq_launch_clear(launch);
+        return FALSE;
     }
-    *ret_ready_fd = ready[0];
-    identifier = g_subprocess_get_identifier(process);
-    return identifier ? g_ascii_strtoll(identifier, NULL, 10) : 0;
+    return TRUE; /* with the launcher goes our copy of the worker's ends */
+}
+
+gboolean
+ioq_launch_go(IoqLaunch *launch, GError **error)
+{
+    gboolean ok =
+        gantry_fd_write_all(launch->config_fd, launch->config, strlen(launch->config), NULL);
+
+    if (!ok) {
+        refuse_dead(error);
+    }
+    gantry_fd_clear(&launch->config_fd);
+    return ok;
 }

@@ -28,7 +28,9 @@
 #include "ioq_tuning/store/nbd_connect.h"
 #include "ioq_tuning/vhost_user/listen.h"
 
-#define LISTEN_FD 3 /* by the protocol of socket activation */
+#define LISTEN_FD           3 /* by the protocol of socket activation */
+#define QCOW2_MAGIC         0x514649fbU
+#define QCOW2_HAS_DATA_FILE 4U
 
 typedef struct {
     char **argv;
@@ -106,6 +108,48 @@ arguments(const IoqServerOptions *options, gboolean direct)
     return (char **)g_ptr_array_free(g_steal_pointer(&argv), FALSE);
 }
 
+/* A qcow2 image may name files that are opened with it, as the image's owner: whoever may write the
+ * image, a guest's owner that uploads one, could have any file of this host read to him. Its header
+ * (docs/interop/qcow2.txt of QEMU) says whether it does; nothing else in it names a file. No
+ * program of QEMU is asked: one that reads the header may open what that names. */
+static gboolean
+stands_alone(int fd, const char *image, GError **error)
+{
+    struct {
+        guint32 magic;
+        guint32 version;
+        guint64 backing_file_offset;
+        guint32 backing_file_size;
+        guint32 unused[13];
+        guint64 incompatible_features; /* since version 3 */
+    } header = {0};
+    G_STATIC_ASSERT(sizeof(header) == 80);
+
+    /* Whatever else is wrong with it, qemu-nbd says. */
+    if (pread(fd, &header, sizeof(header), 0) <= 0 ||
+        GUINT32_FROM_BE(header.magic) != QCOW2_MAGIC) {
+        return TRUE;
+    }
+    if (header.backing_file_offset != 0 || header.backing_file_size != 0) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %1$s has a backing file, which is not followed, for it could be "
+                      "any file of this host; copy its data in first: qemu-img rebase -f qcow2 -b "
+                      "'' %1$s"),
+                    image);
+        return FALSE;
+    }
+    if (GUINT32_FROM_BE(header.version) >= 3 &&
+        (GUINT64_FROM_BE(header.incompatible_features) & QCOW2_HAS_DATA_FILE)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %1$s has its data in another file, which is not followed, for it "
+                      "could be any file of this host; make one image of them first: qemu-img "
+                      "convert -f qcow2 -O qcow2 %1$s NEW"),
+                    image);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 examine_image(const IoqServerOptions *options, Child *child, gboolean *ret_direct, GError **error)
 {
@@ -115,6 +159,14 @@ examine_image(const IoqServerOptions *options, Child *child, gboolean *ret_direc
 
     if (fd < 0 || fstat(fd, &status) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot open the image %s"), options->image);
+        return FALSE;
+    }
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %s is neither a file nor a block device"), options->image);
+        return FALSE;
+    }
+    if (!stands_alone(fd, options->image, error)) {
         return FALSE;
     }
     child->uid = status.st_uid;
@@ -152,13 +204,13 @@ connect_to_self(const IoqServerOptions *options, int *ret_fds, GError **error)
     return -1;
 }
 
-static IoqServer *
-server_new(pid_t pid)
+IoqServer *
+ioq_server_adopt(gint64 pid, int pid_fd)
 {
     IoqServer *server = g_new0(IoqServer, 1);
 
     server->pid = pid;
-    server->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    server->pid_fd = pid_fd;
     return server;
 }
 
@@ -172,6 +224,7 @@ ioq_server_start(const IoqServerOptions *options, int *ret_fds, GError **error)
     g_auto(GStrv) argv = NULL;
     gboolean direct;
     pid_t pid;
+    int pid_fd;
 
     if (!examine_image(options, &child, &direct, error)) {
         return NULL;
@@ -196,26 +249,19 @@ ioq_server_start(const IoqServerOptions *options, int *ret_fds, GError **error)
         become(&child);
     }
     gantry_fd_clear(&child.listen_fd);
-    if (pid < 0) {
+    pid_fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (pid_fd < 0) {
         gantry_set_error_errno(error, errno, _("Cannot start %s"), options->program);
+        if (pid > 0) { /* what cannot be watched must not run; nothing has been asked of it */
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+        }
         for (guint i = 0; i < options->n_connections; i++) {
             gantry_fd_clear(&ret_fds[i]);
         }
         return NULL;
     }
-    return server_new(pid);
-}
-
-IoqServer *
-ioq_server_adopt(gint64 pid)
-{
-    IoqServer *server = server_new((pid_t)pid);
-
-    if (server->pid_fd < 0) {
-        ioq_server_free(server);
-        return NULL;
-    }
-    return server;
+    return ioq_server_adopt(pid, pid_fd);
 }
 
 gboolean
@@ -223,7 +269,7 @@ ioq_server_has_ended(IoqServer *server)
 {
     struct pollfd poll_fd = {.fd = server->pid_fd, .events = POLLIN};
 
-    if (server->pid_fd >= 0 && poll(&poll_fd, 1, 0) == 0) {
+    if (poll(&poll_fd, 1, 0) <= 0) {
         return FALSE;
     }
     waitpid((pid_t)server->pid, NULL, WNOHANG); /* fails for one that was adopted */
@@ -233,9 +279,7 @@ ioq_server_has_ended(IoqServer *server)
 void
 ioq_server_end(IoqServer *server, gboolean now)
 {
-    if (server->pid_fd >= 0) {
-        syscall(SYS_pidfd_send_signal, server->pid_fd, now ? SIGKILL : SIGTERM, NULL, 0);
-    }
+    syscall(SYS_pidfd_send_signal, server->pid_fd, now ? SIGKILL : SIGTERM, NULL, 0);
 }
 
 void

@@ -31,8 +31,8 @@ typedef struct {
  */
 IoqServer *ioq_server_start(const IoqServerOptions *options, int *ret_fds, GError **error);
 
-/* One that an earlier gantry-ioqd has started. NULL: it is gone. */
-IoqServer *ioq_server_adopt(gint64 pid);
+/* One that an earlier gantry-ioqd has started. @pid_fd: (transfer full) */
+IoqServer *ioq_server_adopt(gint64 pid, int pid_fd);
 
 gboolean ioq_server_has_ended(IoqServer *server); /* with nothing of it left in the image */
 

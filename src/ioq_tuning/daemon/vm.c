@@ -1,58 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Theory of operation. A worker is watched by its pidfd, whether it is our child or was started by
- * a gantry-ioqd before us. When it ends and was not told to, another is started: at once the first
- * time, later and later if they die young. The listening sockets stay open here meanwhile, so a
- * front end that connects too early waits instead of being refused; not where a worker depends on a
- * server, which may be away for longer.
+ * Theory of operation. A VM is being started, served, or ended (IoqVmState), and what it waits for
+ * are events of the main loop: the worker's report that it serves, its end, the end of its servers,
+ * and time. Whoever asked for a change waits on the VM's list until it is settled.
  *
- * Images that need a format are served by a qemu-nbd each, which lives and dies with the worker: if
- * it dies, the worker's connection ends and with that the worker (worker.c); if the worker dies,
- * its qemu-nbd must have ended before both are started again.
+ *     STARTING --the worker serves--> SERVING --ioq_vm_end()--> ENDING --all have ended--> freed
+ *         '------it does not, or ioq_vm_end()--------------------^
+ *
+ * What is to end stays in the table until it has: so its sockets are its own, and nothing is
+ * started on an image that a worker of before may still write to. The end has a mark in RUN_DIR, so
+ * that a gantry-ioqd after us does not take it for a VM whose worker has died.
  */
-#include "ioq_tuning/daemon/vm_priv.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define GANTRY_LOG_MODULE "ioq"
-#include "common/base/config.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
-#include "common/base/file.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
-#include "common/host/procfs.h"
-#include "ioq_tuning/daemon/disks.h"
-#include "ioq_tuning/vhost_user/listen.h"
+#include "ioq_tuning/daemon/vm_priv.h"
 #include "ioq_tuning/worker/worker.h"
 
-#define STATE_MAX_BYTES  (256 * 1024)
-#define YOUNG_USEC       (1000 * 1000) /* a worker that dies before it is this old waits its turn */
-#define BACKOFF_MIN_MSEC 100
-#define BACKOFF_MAX_MSEC 5000
-#define STOP_MSEC        3000 /* for a worker or a server to end by itself */
-#define READY_MSEC       2500 /* for a new worker: the hook waits 3 s for us */
-
-static gboolean on_retry(gpointer data);
-static void watch_worker(IoqVm *vm);
-static void start_again(IoqVm *vm);
-
-char *
-ioq_vm_path(const IoqVm *vm, const char *name)
-{
-    return g_build_filename(vm->dir, name, NULL);
-}
+#define READY_MAX_BYTES (64 * 1024)
 
 IoqVm *
 ioq_vm_new(const IoqVmOptions *options, const char *uuid, const char *name, GPtrArray *disks)
@@ -64,29 +37,26 @@ ioq_vm_new(const IoqVmOptions *options, const char *uuid, const char *name, GPtr
     vm->name = g_strdup(name);
     vm->dir = g_build_filename(options->run_dir, uuid, NULL);
     vm->disks = disks;
-    vm->listen_fds = g_new(int, MAX(disks->len, 1));
-    vm->image_fds = g_new(int, MAX(disks->len, 1));
+    vm->opened = g_new(IoqOpened, MAX(disks->len, 1));
     for (guint i = 0; i < disks->len; i++) {
-        vm->listen_fds[i] = vm->image_fds[i] = -1;
+        vm->opened[i] = (IoqOpened){
+            .place = IOQ_PLACE_NONE, .image_fd = -1, .image_there = -1, .listen_there = -1};
     }
+    vm->waiters = g_array_new(FALSE, FALSE, sizeof(IoqVmWaiter));
     vm->servers = g_ptr_array_new_with_free_func(ioq_server_free);
-    vm->pid_fd = -1;
+    vm->pid_fd = vm->ready_fd = -1;
     return vm;
 }
 
 static void
-forget_worker(IoqVm *vm)
+forget_report(IoqVm *vm)
 {
-    g_clear_handle_id(&vm->watch, g_source_remove);
-    gantry_fd_clear(&vm->pid_fd);
-    vm->pid = 0;
-}
-
-static void
-stop_waiting(IoqVm *vm)
-{
-    g_clear_handle_id(&vm->retry, g_source_remove);
-    g_clear_handle_id(&vm->server_watch, g_source_remove);
+    g_clear_handle_id(&vm->ready_watch, g_source_remove);
+    g_clear_handle_id(&vm->ready_timer, g_source_remove);
+    gantry_fd_clear(&vm->ready_fd);
+    if (vm->ready_text) {
+        g_string_free(g_steal_pointer(&vm->ready_text), TRUE);
+    }
 }
 
 void
@@ -95,20 +65,27 @@ ioq_vm_free(IoqVm *vm)
     if (!vm) {
         return;
     }
-    forget_worker(vm);
-    stop_waiting(vm);
+    ioq_vm_forget_worker(vm);
+    ioq_vm_stop_waiting(vm);
+    forget_report(vm);
     for (guint i = 0; i < vm->disks->len; i++) {
-        gantry_fd_clear(&vm->listen_fds[i]);
-        gantry_fd_clear(&vm->image_fds[i]);
+        ioq_place_close(&vm->opened[i].place);
+        gantry_fd_clear(&vm->opened[i].image_fd);
     }
+    g_array_unref(vm->waiters);
     g_ptr_array_unref(vm->servers);
     g_ptr_array_unref(vm->disks);
-    g_free(vm->listen_fds);
-    g_free(vm->image_fds);
+    g_free(vm->opened);
     g_free(vm->uuid);
     g_free(vm->name);
     g_free(vm->dir);
     g_free(vm);
+}
+
+IoqVmState
+ioq_vm_state(const IoqVm *vm)
+{
+    return vm->state;
 }
 
 const char *
@@ -150,368 +127,261 @@ ioq_vm_has_disks(const IoqVm *vm, const GPtrArray *disks)
     return g_str_equal(ours, theirs);
 }
 
-/* State */
-
-static gboolean
-write_state(const IoqVm *vm, const char *name, const char *text, GError **error)
+const char *
+ioq_vm_target_of_socket(const IoqVm *vm, const char *path)
 {
-    g_autofree char *path = ioq_vm_path(vm, name);
+    for (guint i = 0; i < vm->disks->len; i++) {
+        const IoqDisk *disk = vm->disks->pdata[i];
 
-    return gantry_file_write_atomic(AT_FDCWD, path, text, strlen(text), 0600, error);
-}
-
-static char *
-read_state(const IoqVm *vm, const char *name, GError **error)
-{
-    g_autofree char *path = ioq_vm_path(vm, name);
-
-    return gantry_file_read(AT_FDCWD, path, STATE_MAX_BYTES, NULL, error);
-}
-
-static gint64
-start_time_of(gint64 pid)
-{
-    g_autoptr(GantryHost) host = gantry_host_open("/", NULL);
-    gint64 started;
-
-    return host && gantry_host_process_start(host, (pid_t)pid, &started, NULL) ? started : -1;
+        if (g_str_equal(disk->socket, path) || ioq_place_is(&vm->opened[i].place, path)) {
+            return disk->target;
+        }
+    }
+    return NULL;
 }
 
 static void
-add_pid(GString *text, gint64 pid)
+wait_until(IoqVm *vm, IoqVmDone done, gpointer data)
 {
-    g_string_append_printf(text, "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", pid,
-                           start_time_of(pid));
+    const IoqVmWaiter waiter = {done, data};
+
+    g_array_append_val(vm->waiters, waiter);
 }
 
-/* The worker's, then its servers'. */
-static gboolean
-write_pids(const IoqVm *vm, GError **error)
+void
+ioq_vm_settle(IoqVm *vm, const GError *error)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GArray) waiters = g_steal_pointer(&vm->waiters);
 
-    add_pid(text, vm->pid);
-    for (guint i = 0; i < vm->servers->len; i++) {
-        add_pid(text, ((const IoqServer *)vm->servers->pdata[i])->pid);
+    vm->waiters = g_array_new(FALSE, FALSE, sizeof(IoqVmWaiter)); /* for those who ask for more */
+    for (guint i = 0; i < waiters->len; i++) {
+        const IoqVmWaiter *waiter = &g_array_index(waiters, IoqVmWaiter, i);
+
+        waiter->done(error, waiter->data);
     }
-    return write_state(vm, "worker.pid", text->str, error);
 }
 
-/* A pid may have been given to somebody else meanwhile. Returns: 0 then. */
-static gint64
-read_pid(const char *line)
-{
-    g_auto(GStrv) words = g_strsplit(line, " ", 2);
-    gint64 pid = words[0] ? g_ascii_strtoll(words[0], NULL, 10) : 0;
-    gint64 started = words[0] && words[1] ? g_ascii_strtoll(words[1], NULL, 10) : -1;
+/* The end */
 
-    return pid > 1 && started >= 0 && start_time_of(pid) == started ? pid : 0;
+static void
+finish_end(IoqVm *vm)
+{
+    for (guint i = 0; i < vm->disks->len; i++) {
+        ioq_place_remove(&vm->opened[i].place, ((const IoqDisk *)vm->disks->pdata[i])->socket);
+    }
+    ioq_vm_remove_state(vm);
+    vm->options->ended(vm, vm->options->data);
+    ioq_vm_settle(vm, NULL);
+    ioq_vm_free(vm);
 }
 
-/* The worker */
-
-/* With @wait: until it serves front ends, or says why not. */
-static gboolean
-wait_for_worker(IoqVm *vm, int ready_fd, GError **error)
+/* @why: what those hear who wait for something else; NULL: there are none */
+static void
+begin_end(IoqVm *vm, const GError *why)
 {
-    g_autofree char *text = gantry_fd_read_all(ready_fd, STATE_MAX_BYTES, READY_MSEC, NULL, error);
+    vm->state = IOQ_VM_ENDING;
+    forget_report(vm);
+    ioq_vm_stop_waiting(vm);
+    if (g_file_test(vm->dir, G_FILE_TEST_IS_DIR)) {
+        g_autoptr(GError) error = NULL;
+
+        if (!ioq_vm_write_state(vm, IOQ_VM_END_MARK, "", &error)) {
+            gantry_warn(_("domain '%1$s': %2$s"), vm->name, error->message);
+        }
+    }
+    ioq_vm_settle(vm, why);
+}
+
+static void
+go_on_to_end(IoqVm *vm)
+{
+    ioq_vm_end_worker(vm);
+    ioq_vm_go_on(vm);
+}
+
+void
+ioq_vm_end(IoqVm *vm, IoqVmDone done, gpointer data)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (vm->state == IOQ_VM_ENDING) {
+        wait_until(vm, done, data);
+        return;
+    }
+    g_set_error_literal(&why, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                        _("the domain has been ended meanwhile"));
+    begin_end(vm, why);
+    wait_until(vm, done, data);
+    go_on_to_end(vm);
+}
+
+void
+ioq_vm_go_on(IoqVm *vm)
+{
+    if (vm->pid != 0 || !ioq_vm_servers_have_ended(vm)) {
+        return;
+    }
+    if (vm->state == IOQ_VM_ENDING) {
+        finish_end(vm);
+    } else if (vm->state == IOQ_VM_SERVING) {
+        ioq_vm_start_again(vm);
+    }
+}
+
+/* The start */
+
+static void
+fail_start(IoqVm *vm, const GError *why)
+{
+    begin_end(vm, why);
+    go_on_to_end(vm);
+}
+
+static void
+end_of_report(IoqVm *vm)
+{
+    g_autofree char *text = g_strdup(vm->ready_text->str);
     g_autofree char *servers = NULL;
+    g_autoptr(GError) error = NULL;
 
-    if (!text) {
-        g_prefix_error(error, _("its worker is not ready: "));
-        return FALSE;
-    }
+    forget_report(vm);
     if (g_str_equal(text, WORKER_READY)) {
-        return TRUE;
+        vm->state = IOQ_VM_SERVING;
+        if (vm->pid == 0) {
+            ioq_vm_start_later(vm); /* it has ended since */
+        }
+        ioq_vm_settle(vm, NULL);
+        return;
     }
     /* What a server has said comes first: the worker only knows that it has gone. */
     servers = ioq_vm_server_texts(vm);
-    g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED, "%s",
+    g_set_error(&error, GANTRY_ERROR, GANTRY_ERROR_REFUSED, "%s",
                 servers[0] ? servers
                 : text[0]  ? text
                            : _("its worker has ended at once; its log says why"));
-    return FALSE;
+    fail_start(vm, error);
 }
 
 static gboolean
-start_worker(IoqVm *vm, gboolean wait, GError **error)
-{
-    gantry_autofd ready_fd = -1;
-
-    vm->pid = ioq_vm_launch(vm, &ready_fd, error);
-    if (vm->pid == 0) {
-        if (ready_fd >= 0 && wait_for_worker(vm, ready_fd, error)) {
-            g_set_error_literal(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                                _("its worker has ended at once; its log says why"));
-        }
-        return FALSE;
-    }
-    vm->begin_usec = g_get_monotonic_time();
-    if (!write_pids(vm, error)) {
-        kill((pid_t)vm->pid, SIGKILL);
-        vm->pid = 0;
-        return FALSE;
-    }
-    watch_worker(vm);
-    return !wait || wait_for_worker(vm, ready_fd, error);
-}
-
-/* Nobody is let in to wait for a worker that may not come for long: QEMU would stand still. It asks
- * again each second. */
-static void
-refuse_connections(IoqVm *vm)
-{
-    for (guint i = 0; i < vm->disks->len; i++) {
-        gantry_fd_clear(&vm->listen_fds[i]);
-    }
-}
-
-static gboolean
-has_servers(const IoqVm *vm)
-{
-    for (guint i = 0; i < vm->disks->len; i++) {
-        if (!ioq_disk_is_raw(vm->disks->pdata[i])) {
-            return TRUE;
-        }
-    }
-    return FALSE;
-}
-
-static void
-start_later(IoqVm *vm)
-{
-    vm->backoff_msec = CLAMP(vm->backoff_msec * 2, BACKOFF_MIN_MSEC, BACKOFF_MAX_MSEC);
-    vm->retry = g_timeout_add(vm->backoff_msec, on_retry, vm);
-}
-
-/* Servers of the worker that has ended: the next one must not start before they have ended, too,
- * since they may still be writing what it does again. */
-
-static gboolean
-on_server_end(gint fd, GIOCondition condition, gpointer data)
+on_report(gint fd, GIOCondition condition, gpointer data)
 {
     IoqVm *vm = data;
+    char part[4096];
+    gssize n;
 
-    vm->server_watch = 0;
-    g_clear_handle_id(&vm->retry, g_source_remove);
-    start_again(vm);
+    while ((n = read(fd, part, sizeof(part))) > 0 && vm->ready_text->len < READY_MAX_BYTES) {
+        g_string_append_len(vm->ready_text, part, n);
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return G_SOURCE_CONTINUE;
+    }
+    vm->ready_watch = 0;
+    end_of_report(vm);
     return G_SOURCE_REMOVE;
 }
 
 static gboolean
-on_late_server(gpointer data)
+on_late_report(gpointer data)
 {
     IoqVm *vm = data;
-
-    vm->retry = 0;
-    for (guint i = 0; i < vm->servers->len; i++) {
-        ioq_server_end(vm->servers->pdata[i], TRUE);
-    }
-    return G_SOURCE_REMOVE;
-}
-
-static void
-drop_ended_servers(IoqVm *vm)
-{
-    for (guint i = vm->servers->len; i > 0; i--) {
-        if (ioq_server_has_ended(vm->servers->pdata[i - 1])) {
-            g_ptr_array_remove_index(vm->servers, i - 1);
-        }
-    }
-}
-
-/* FALSE: it is waited for, and start_again() comes again. */
-static gboolean
-servers_have_ended(IoqVm *vm)
-{
-    drop_ended_servers(vm);
-    if (vm->servers->len == 0) {
-        return TRUE;
-    }
-    for (guint i = 0; i < vm->servers->len; i++) {
-        ioq_server_end(vm->servers->pdata[i], FALSE);
-    }
-    vm->server_watch =
-        g_unix_fd_add(((IoqServer *)vm->servers->pdata[0])->pid_fd, G_IO_IN, on_server_end, vm);
-    vm->retry = g_timeout_add(STOP_MSEC, on_late_server, vm);
-    return FALSE;
-}
-
-static gboolean
-on_retry(gpointer data)
-{
-    IoqVm *vm = data;
-
-    vm->retry = 0;
-    start_again(vm);
-    return G_SOURCE_REMOVE;
-}
-
-static void
-start_again(IoqVm *vm)
-{
     g_autoptr(GError) error = NULL;
 
-    if (!servers_have_ended(vm)) {
-        return;
-    }
-    if (start_worker(vm, FALSE, &error)) {
-        vm->n_restarts++;
-        return;
-    }
-    gantry_err(_("domain '%1$s': its disks are not served: %2$s"), vm->name, error->message);
-    refuse_connections(vm);
-    start_later(vm);
-}
-
-static gboolean
-on_worker_end(gint fd, GIOCondition condition, gpointer data)
-{
-    IoqVm *vm = data;
-    gint64 age_usec = g_get_monotonic_time() - vm->begin_usec;
-
-    gantry_warn(_("domain '%1$s': its worker (%2$d) has ended; another is started"), vm->name,
-                (int)vm->pid);
-    vm->watch = 0;
-    forget_worker(vm);
-    ioq_vm_log_servers(vm);
-    if (age_usec >= YOUNG_USEC) {
-        vm->backoff_msec = 0;
-        start_again(vm);
-    } else {
-        if (has_servers(vm)) {
-            refuse_connections(vm);
-        }
-        start_later(vm);
-    }
+    vm->ready_timer = 0;
+    g_set_error_literal(&error, GANTRY_ERROR, GANTRY_ERROR_TIMEOUT,
+                        _("its worker is not ready within the time; is its storage, or its NBD "
+                          "server, answering?"));
+    fail_start(vm, error);
     return G_SOURCE_REMOVE;
 }
 
-static void
-watch_worker(IoqVm *vm)
-{
-    vm->pid_fd = (int)syscall(SYS_pidfd_open, (pid_t)vm->pid, 0);
-    if (vm->pid_fd >= 0) {
-        vm->watch = g_unix_fd_add(vm->pid_fd, G_IO_IN, on_worker_end, vm);
-    } else {
-        vm->retry = g_timeout_add(BACKOFF_MIN_MSEC, on_retry, vm); /* it has died already */
-    }
-}
-
-gboolean
-ioq_vm_start(IoqVm *vm, gboolean incoming, GError **error)
+static gboolean
+start(IoqVm *vm, gboolean incoming, GError **error)
 {
     g_autofree char *disks = ioq_disks_format(vm->disks);
+    g_autofree char *mark = ioq_vm_path(vm, IOQ_VM_END_MARK);
 
+    unlink(mark); /* of what was here before */
     if (g_mkdir_with_parents(vm->dir, 0755) < 0) {
         gantry_set_error_errno(error, errno, _("Cannot make %s"), vm->dir);
         return FALSE;
     }
-    return write_state(vm, "name", vm->name, error) &&
-           write_state(vm, "disks.json", disks, error) &&
-           (incoming || ioq_vm_check_images(vm, error)) && start_worker(vm, TRUE, error);
+    return ioq_vm_write_state(vm, "name", vm->name, error) &&
+           ioq_vm_write_state(vm, "disks.json", disks, error) &&
+           (incoming || ioq_vm_check_images(vm, error)) &&
+           ioq_vm_start_worker(vm, &vm->ready_fd, error) &&
+           g_unix_set_fd_nonblocking(vm->ready_fd, TRUE, error);
 }
 
-/* Ends it, and returns when it has ended. */
-static void
-end_worker(IoqVm *vm)
+void
+ioq_vm_start(IoqVm *vm, gboolean incoming, gint64 deadline_usec, IoqVmDone done, gpointer data)
 {
-    struct pollfd poll_fd = {.fd = vm->pid_fd, .events = POLLIN};
+    g_autoptr(GError) error = NULL;
+    gint64 left_msec;
 
-    if (vm->pid == 0 || vm->pid_fd < 0) {
+    wait_until(vm, done, data);
+    if (!start(vm, incoming, &error)) {
+        fail_start(vm, error);
         return;
     }
-    g_clear_handle_id(&vm->watch, g_source_remove);
-    syscall(SYS_pidfd_send_signal, vm->pid_fd, SIGTERM, NULL, 0);
-    if (poll(&poll_fd, 1, STOP_MSEC) == 0) {
-        syscall(SYS_pidfd_send_signal, vm->pid_fd, SIGKILL, NULL, 0);
-        poll(&poll_fd, 1, STOP_MSEC);
-    }
-    forget_worker(vm);
-}
-
-static void
-end_servers(IoqVm *vm)
-{
-    for (guint i = 0; i < vm->servers->len; i++) {
-        ioq_server_end(vm->servers->pdata[i], FALSE);
-    }
-    for (guint i = 0; i < vm->servers->len; i++) {
-        IoqServer *server = vm->servers->pdata[i];
-        struct pollfd poll_fd = {.fd = server->pid_fd, .events = POLLIN};
-
-        if (poll(&poll_fd, 1, STOP_MSEC) == 0) {
-            ioq_server_end(server, TRUE);
-            poll(&poll_fd, 1, STOP_MSEC);
-        }
-    }
-    drop_ended_servers(vm);
+    left_msec = (deadline_usec - g_get_monotonic_time()) / 1000;
+    vm->ready_text = g_string_new(NULL);
+    vm->ready_watch = g_unix_fd_add(vm->ready_fd, G_IO_IN | G_IO_HUP, on_report, vm);
+    vm->ready_timer = g_timeout_add((guint)MAX(left_msec, 1), on_late_report, vm);
 }
 
 void
-ioq_vm_stop(IoqVm *vm)
+ioq_vm_restart(IoqVm *vm, IoqVmDone done, gpointer data)
 {
-    static const char *const files[] = {"name", "disks.json", "worker.pid", "control.sock",
-                                        "control.sock.lock"};
+    g_autoptr(GError) error = NULL;
 
-    stop_waiting(vm);
-    end_worker(vm);
-    end_servers(vm);
-    for (guint i = 0; i < vm->disks->len; i++) {
-        g_autofree char *log = ioq_vm_server_log(vm, i);
-
-        unlink(log);
-        unlink(((const IoqDisk *)vm->disks->pdata[i])->socket);
+    if (vm->state != IOQ_VM_SERVING) {
+        g_set_error_literal(&error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                            vm->state == IOQ_VM_STARTING ? _("the domain is just being started")
+                                                         : _("the domain is just being ended"));
+        done(error, data);
+        return;
     }
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = ioq_vm_path(vm, files[i]);
-
-        unlink(path);
+    wait_until(vm, done, data);
+    if (!vm->told) {
+        vm->told = TRUE;
+        ioq_vm_stop_waiting(vm);
+        ioq_vm_end_worker(vm);
+        ioq_vm_go_on(vm);
     }
-    rmdir(vm->dir);
-}
-
-void
-ioq_vm_restart(IoqVm *vm)
-{
-    stop_waiting(vm);
-    end_worker(vm);
-    start_again(vm);
 }
 
 IoqVm *
 ioq_vm_adopt(const IoqVmOptions *options, const char *uuid, GError **error)
 {
     IoqVm *vm = ioq_vm_new(options, uuid, uuid, g_ptr_array_new_with_free_func(ioq_disk_free));
-    g_autofree char *name = read_state(vm, "name", error);
-    g_autofree char *text = name ? read_state(vm, "disks.json", error) : NULL;
-    g_autofree char *pid = read_state(vm, "worker.pid", NULL);
+    g_autofree char *name = ioq_vm_read_state(vm, "name", error);
+    g_autofree char *text = name ? ioq_vm_read_state(vm, "disks.json", error) : NULL;
+    g_autofree char *mark = ioq_vm_path(vm, IOQ_VM_END_MARK);
     g_autoptr(GPtrArray) disks = text ? ioq_disks_parse(text, error) : NULL;
-    gint64 number = 0;
 
     ioq_vm_free(vm);
     if (!disks) {
         return NULL;
     }
     vm = ioq_vm_new(options, uuid, name, g_steal_pointer(&disks));
-    if (pid) {
-        g_auto(GStrv) lines = g_strsplit(g_strstrip(pid), "\n", 0);
-
-        number = lines[0] ? read_pid(lines[0]) : 0;
-        for (guint i = 1; lines[0] && lines[i]; i++) {
-            gint64 server_pid = read_pid(lines[i]);
-            IoqServer *server = server_pid > 0 ? ioq_server_adopt(server_pid) : NULL;
-
-            if (server) {
-                g_ptr_array_add(vm->servers, server);
-            }
-        }
-    }
-    if (number > 0) {
-        vm->pid = number;
-        watch_worker(vm);
-    } else {
-        start_again(vm);
-    }
+    vm->state = g_file_test(mark, G_FILE_TEST_EXISTS) ? IOQ_VM_ENDING : IOQ_VM_SERVING;
     return vm;
+}
+
+gboolean
+ioq_vm_take_up(IoqVm *vm, GError **error)
+{
+    if (!ioq_vm_read_pids(vm, error)) {
+        return FALSE;
+    }
+    if (vm->pid > 0) {
+        gantry_notice(_("domain '%1$s' is served by process %2$d"), vm->name, (int)vm->pid);
+        ioq_vm_watch_worker(vm);
+        ioq_vm_take_over_fds(vm);
+    }
+    if (vm->state == IOQ_VM_ENDING) {
+        ioq_vm_end_worker(vm);
+    }
+    ioq_vm_go_on(vm);
+    return TRUE;
 }

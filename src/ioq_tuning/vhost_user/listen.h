@@ -8,7 +8,7 @@
  * @path: absolute, at most 107 bytes
  *
  * A listening unix stream socket, mode 0600. What is there already is replaced only if it is a
- * socket.
+ * socket that nobody listens on.
  *
  * Returns: the descriptor, close-on-exec and non-blocking. -1 with GANTRY_ERROR_REFUSED (too long,
  * or something else is there) or _SYSTEM.

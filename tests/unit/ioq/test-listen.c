@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
@@ -14,7 +17,7 @@ test_only_sockets_are_replaced(void)
     g_autofree char *text = NULL;
     g_autoptr(GError) error = NULL;
     struct stat status;
-    int first, second;
+    int fd;
 
     scratch_write(folder, "x.sock", "keep");
     g_assert_cmpint(vu_listen(path, &error), ==, -1);
@@ -24,14 +27,54 @@ test_only_sockets_are_replaced(void)
     g_assert_cmpstr(text, ==, "keep");
 
     g_assert_cmpint(unlink(path), ==, 0);
-    first = vu_listen(path, &error);
+    fd = vu_listen(path, &error);
     g_assert_no_error(error);
-    second = vu_listen(path, &error);
+    close(fd);
+    fd = vu_listen(path, &error);
     g_assert_no_error(error);
     g_assert_cmpint(lstat(path, &status), ==, 0);
     g_assert_cmpuint(status.st_mode, ==, S_IFSOCK | 0600);
-    close(first);
-    close(second);
+    close(fd);
+    scratch_remove(folder);
+}
+
+static void
+test_whoever_listens_goes_on(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *path = g_build_filename(folder, "x.sock", NULL);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_autoptr(GError) error = NULL;
+    int fd = vu_listen(path, &error);
+    int front_end = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    g_assert_no_error(error);
+    g_assert_cmpint(vu_listen(path, &error), ==, -1);
+    g_assert_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED);
+    g_assert_nonnull(strstr(error->message, path));
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    g_assert_cmpint(connect(front_end, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    close(front_end);
+    close(fd);
+    scratch_remove(folder);
+}
+
+/* Whatever whoever has started us lets others do, and from the first moment on. */
+static void
+test_mode(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *path = g_build_filename(folder, "x.sock", NULL);
+    g_autoptr(GError) error = NULL;
+    mode_t before = umask(0);
+    struct stat status;
+    int fd = vu_listen(path, &error);
+
+    umask(before);
+    g_assert_no_error(error);
+    g_assert_cmpint(lstat(path, &status), ==, 0);
+    g_assert_cmpuint(status.st_mode, ==, S_IFSOCK | 0600);
+    close(fd);
     scratch_remove(folder);
 }
 
@@ -50,6 +93,8 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ioq/listen/only-sockets-are-replaced", test_only_sockets_are_replaced);
+    g_test_add_func("/ioq/listen/whoever-listens-goes-on", test_whoever_listens_goes_on);
+    g_test_add_func("/ioq/listen/mode", test_mode);
     g_test_add_func("/ioq/listen/too-long", test_too_long);
     return g_test_run();
 }
