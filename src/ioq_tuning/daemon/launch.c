@@ -179,6 +179,7 @@ fill_disk(IoqVm *vm, guint i, WorkerDisk *worker_disk, GSubprocessLauncher *laun
     }
     *worker_disk = (WorkerDisk){
         .name = g_strdup(disk->target),
+        .domain = g_strdup(vm->name),
         .image = g_strdup(disk->source),
         .export = g_strdup(disk->export),
         .listen_fd = -1,
