@@ -43,7 +43,7 @@ static const GantryField fields[] = {
     {.name = "required",
      .type = GANTRY_FIELD_BOOL,
      .fallback = "no",
-     .summary = N_("Refuse the start when the daemon cannot be reached")},
+     .summary = N_("Refuse the start when the daemon cannot be reached; a 'source' implies it")},
     {.name = "queues-per-thread",
      .type = GANTRY_FIELD_UINT,
      .min = 1,
@@ -98,10 +98,23 @@ validate(const GantryElement *element, const char *where, GError **error)
     return TRUE;
 }
 
+/* QEMU waits for the socket of a disk of ours, without end: it must be there before QEMU is. */
+static gboolean
+is_required(const GantryElement *element)
+{
+    for (guint i = 0; i < element->children->len; i++) {
+        if (gantry_element_has(element->children->pdata[i], "source")) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 const GantryExtension ioq_extension = {
     .feature = "ioq",
     .uri = "urn:gantry:ioq:1",
     .root = &root,
     .daemon = "ioqd",
     .validate = validate,
+    .is_required = is_required,
 };

@@ -110,7 +110,7 @@ call_params(const HookCall *call, const GantryExtension *extension,
 
 /* Does the domain ask not to run without this feature? */
 static gboolean
-is_required(const GantryFeatureSettings *settings)
+says_required(const GantryFeatureSettings *settings)
 {
     const GantryField *field = settings ? settings->extension->root->fields : NULL;
 
@@ -120,6 +120,14 @@ is_required(const GantryFeatureSettings *settings)
         }
     }
     return FALSE;
+}
+
+/* Has it settings that it cannot run with, unless the daemon does its part? */
+static gboolean
+implies_required(const GantryFeatureSettings *settings)
+{
+    return settings && settings->extension->is_required &&
+           settings->extension->is_required(settings->element);
 }
 
 static const char *
@@ -158,9 +166,16 @@ take_outcome(const HookCall *call, const GantryExtension *extension,
                     failure->message);
         return FALSE;
     }
-    if (may_refuse && is_required(settings)) {
+    if (may_refuse && says_required(settings)) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
                     _("%1$s has required='yes', and gantry-%2$s does not do its part: %3$s"),
+                    extension->feature, extension->daemon, failure->message);
+        return FALSE;
+    }
+    if (may_refuse && implies_required(settings)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("its settings of %1$s cannot do without gantry-%2$s, which does not do its "
+                      "part: %3$s"),
                     extension->feature, extension->daemon, failure->message);
         return FALSE;
     }

@@ -17,6 +17,9 @@ typedef struct {
     /* Checks that concern more than one field. @element: the effective settings; @where: prefix for
      * the message. FALSE with GANTRY_ERROR_INVALID or _CONFLICT. NULL: none. */
     gboolean (*validate)(const GantryElement *element, const char *where, GError **error);
+    /* May a domain with these effective settings not run without @daemon, also where it does not
+     * say required='yes'? NULL: it may. */
+    gboolean (*is_required)(const GantryElement *element);
 } GantryExtension;
 
 #define GANTRY_EXTENSION_URI_PREFIX "urn:gantry:"

@@ -251,6 +251,20 @@ static const Behaviour behaviours[] = {
      .message = "ouch"},
 };
 
+#define IOQ_DEVICE(attributes) \
+    "<q:tuning xmlns:q='urn:gantry:ioq:1'><q:device target='vda' " attributes "/></q:tuning>"
+
+/* Settings, and whether a domain that has them may not run without their daemon. */
+static const struct {
+    const char *metadata;
+    gboolean required;
+} demands[] = {
+    {IOQ("queues-per-thread='2'"), FALSE},
+    {IOQ("required='yes'"), TRUE},
+    {IOQ_DEVICE("queues-per-thread='2'"), FALSE}, /* QEMU serves it */
+    {IOQ_DEVICE("source='/srv/a.img' format='raw'"), TRUE},
+};
+
 static void
 test_daemon(World *world, gconstpointer data)
 {
@@ -265,14 +279,13 @@ test_daemon(World *world, gconstpointer data)
     if (b->there) {
         daemon = fake_daemon_start(socket, b->mode, b->answer);
     }
-    for (int required = 0; required <= 1; required++) {
-        g_autofree char *xml = world_domain(
-            "stdin-migrate.xml", required ? IOQ("required='yes'") : IOQ("queues-per-thread='2'"));
+    for (gsize i = 0; i < G_N_ELEMENTS(demands); i++) {
+        g_autofree char *xml = world_domain("stdin-migrate.xml", demands[i].metadata);
 
         for (const HookOperation *o = hook_operations; o->name; o++) {
             g_auto(Outcome) outcome = {0};
-            gboolean refused =
-                o->failure == HOOK_FAILURE_REFUSES && (b->refuses || (b->fails && required));
+            gboolean refused = o->failure == HOOK_FAILURE_REFUSES &&
+                               (b->refuses || (b->fails && demands[i].required));
 
             if (!g_strv_contains(b->refuses || b->hangs ? kinds : pair, o->name)) {
                 continue;
