@@ -369,14 +369,21 @@ cli_ioq_tune(const CliIoqOptions *options, const char *domain)
     if (!find_subject(domain, options, &subject, &error)) {
         return cli_report_error("ioq", &error, domain ? CLI_EXIT_FAILED : CLI_EXIT_USAGE);
     }
+    if (options->plot && !cli_ioq_plot_check(options->plot, subject.image, &error)) {
+        return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
+    }
     rows = measure_all(&subject, options, &error);
-    if (!rows || (options->plot && !cli_ioq_plot(options->plot, rows, &error))) {
+    if (!rows) {
         return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
     }
     if (options->json) {
         print_json(&subject, options, rows);
     } else {
         print_text(&subject, rows);
+    }
+    /* Last, so that what was measured is not lost with it. */
+    if (options->plot && !cli_ioq_plot(options->plot, rows, &error)) {
+        return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
     }
     return CLI_EXIT_OK;
 }
