@@ -5,11 +5,11 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
-#include <glib/gstdio.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +19,7 @@
 #include "common/base/i18n.h"
 #include "common/host/procfs.h"
 #include "common/rpc/rpc.h"
+#include "ioq_tuning/tune/guardian.h"
 #include "ioq_tuning/vhost_user/listen.h"
 #include "ioq_tuning/worker/worker.h"
 
@@ -36,7 +37,7 @@
 enum { CONFIG_FD = 3, READY_FD, LISTEN_FD, BUFFERED_FD, DIRECT_FD };
 
 struct ScratchWorker {
-    char *dir;
+    Guardian *guardian;
     char *socket;
     char *control;
     GSubprocess *process; /* NULL: not started */
@@ -139,6 +140,16 @@ wait_ready(int fd, GError **error)
     return said != NULL;
 }
 
+/* In the child: it ends with us, until it gives up its privileges; the guardian sees to the rest.
+ */
+static void
+end_with_parent(gpointer parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != *(const pid_t *)parent) {
+        _exit(EXIT_FAILURE);
+    }
+}
+
 static gboolean
 start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error)
 {
@@ -148,6 +159,7 @@ start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error
     gboolean configured = configure(worker, options, config, launcher, error);
     const char *const argv[] = {options->program, "--config-fd", G_STRINGIFY(3), NULL};
     gantry_autofd ready = -1;
+    pid_t self = getpid();
     const char *identifier;
     int ends[2];
 
@@ -158,6 +170,7 @@ start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error
     }
     ready = ends[0];
     g_subprocess_launcher_take_fd(launcher, ends[1], READY_FD);
+    g_subprocess_launcher_set_child_setup(launcher, end_with_parent, &self, NULL);
     worker->process = g_subprocess_launcher_spawnv(launcher, argv, error);
     g_clear_object(&launcher); /* so that the worker's end is the only one */
     if (!worker->process) {
@@ -166,6 +179,7 @@ start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error
     identifier = g_subprocess_get_identifier(worker->process);
     if (identifier) { /* else it has ended already, as will be seen */
         worker->pid = (pid_t)g_ascii_strtoll(identifier, NULL, 10);
+        guardian_watch(worker->guardian, worker->pid);
         worker->pid_fd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
     }
     return wait_ready(ready, error);
@@ -174,15 +188,16 @@ start(ScratchWorker *worker, const ScratchWorkerOptions *options, GError **error
 ScratchWorker *
 scratch_worker_start(const ScratchWorkerOptions *options, GError **error)
 {
+    static const char *const files[] = {"disk.sock", "control.sock", "control.sock.lock", NULL};
     g_autoptr(ScratchWorker) worker = g_new0(ScratchWorker, 1);
 
     worker->pid_fd = -1;
-    worker->dir = g_dir_make_tmp("gantry-tune-XXXXXX", error);
-    if (!worker->dir) {
+    worker->guardian = guardian_new(files, error);
+    if (!worker->guardian) {
         return NULL;
     }
-    worker->socket = g_build_filename(worker->dir, "disk.sock", NULL);
-    worker->control = g_build_filename(worker->dir, "control.sock", NULL);
+    worker->socket = g_build_filename(guardian_folder(worker->guardian), "disk.sock", NULL);
+    worker->control = g_build_filename(guardian_folder(worker->guardian), "control.sock", NULL);
     return start(worker, options, error) ? g_steal_pointer(&worker) : NULL;
 }
 
@@ -204,23 +219,13 @@ end_process(ScratchWorker *worker)
 void
 scratch_worker_free(ScratchWorker *worker)
 {
-    static const char *const files[] = {"disk.sock", "control.sock", "control.sock.lock"};
-
     if (!worker) {
         return;
     }
     if (worker->process) {
         end_process(worker);
     }
-    for (guint i = 0; worker->dir && i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = g_build_filename(worker->dir, files[i], NULL);
-
-        g_unlink(path);
-    }
-    if (worker->dir) {
-        g_rmdir(worker->dir);
-    }
-    g_free(worker->dir);
+    guardian_free(worker->guardian);
     g_free(worker->socket);
     g_free(worker->control);
     g_free(worker);
