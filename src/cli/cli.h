@@ -26,12 +26,14 @@ extern const GantryOption cli_status_options[];
 extern const GantryOption cli_explain_options[];
 extern const GantryOption cli_check_options[];
 extern const GantryOption cli_balance_options[];
+extern const GantryOption cli_balance_simulate_options[];
 extern const GantryOption cli_ioq_options[];
 
 int cli_status(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_balance(int argc, char **argv);
+int cli_balance_simulate(int argc, char **argv); /* of cli_balance() */
 int cli_ioq(int argc, char **argv);
 
 /**

@@ -119,7 +119,8 @@ const GantryOption cli_balance_options[] = {
 static const char balance_examples[] = N_(
     "Examples:\n"
     "  gantry balance --once --dry-run --explain --hosts qemu+ssh://a/system,qemu+ssh://b/system\n"
-    "  gantry balance --once --hosts qemu+tls://a/system --hosts qemu+tls://b/system\n");
+    "  gantry balance --once --hosts qemu+tls://a/system --hosts qemu+tls://b/system\n"
+    "  gantry balance simulate --help\n");
 
 /* One move as it went; for JSON. */
 typedef struct {
@@ -416,6 +417,9 @@ cli_balance(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     int result;
 
+    if (argc > 1 && g_str_equal(argv[1], "simulate")) {
+        return cli_balance_simulate(argc - 1, argv + 1);
+    }
     gantry_options_init(cli_balance_options, &options);
     if (!gantry_options_parse_argv(cli_balance_options, &options,
                                    "gantry balance --once --hosts URI,URI... [OPTION...]",

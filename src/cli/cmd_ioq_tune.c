@@ -10,6 +10,7 @@
 #include "cli/domain.h"
 #include "cli/ioq.h"
 #include "cli/ioq_plot.h"
+#include "cli/plot_file.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 #include "common/base/text.h"
@@ -369,7 +370,7 @@ cli_ioq_tune(const CliIoqOptions *options, const char *domain)
     if (!find_subject(domain, options, &subject, &error)) {
         return cli_report_error("ioq", &error, domain ? CLI_EXIT_FAILED : CLI_EXIT_USAGE);
     }
-    if (options->plot && !cli_ioq_plot_check(options->plot, subject.image, &error)) {
+    if (options->plot && !cli_plot_check(options->plot, subject.image, &error)) {
         return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
     }
     rows = measure_all(&subject, options, &error);

@@ -3,10 +3,6 @@
 
 #include <glib.h>
 
-/* Before anything is measured: can the drawing be written to @path? It must not be @image (NULL:
- * there is none), nor a disk. */
-gboolean cli_ioq_plot_check(const char *path, const char *image, GError **error);
-
 /* Draws the rows of a test (element-type IoqTuneRow) into an SVG file: for each candidate its IOPS,
  * IOPS for each CPU second, each as a share of the best, and the utilisation of its threads. A
  * file is replaced; what is none, as a pipe, is written into. */

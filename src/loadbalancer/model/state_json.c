@@ -101,6 +101,7 @@ static const Member top_members[] = {
      FALSE},
     {"samples_over", MEMBER_UINT, G_STRUCT_OFFSET(Top, policy.n_over), FALSE},
     {"margin", MEMBER_NUMBER, G_STRUCT_OFFSET(Top, margin_points), FALSE},
+    {"steps", MEMBER_BOOL, G_STRUCT_OFFSET(Top, policy.steps), FALSE},
     {"max_moves", MEMBER_UINT, G_STRUCT_OFFSET(Top, policy.max_moves), FALSE},
     {"bandwidth_bytes_per_second", MEMBER_BYTES,
      G_STRUCT_OFFSET(Top, policy.cost.bandwidth_bytes_per_sec), FALSE},
@@ -492,6 +493,7 @@ write_candidates(const GArray *candidates, const LbState *state, const LbPolicy 
         add_number(builder, "source_load_after", candidate->source_after);
         if (candidate->target != LB_NO_HOST) {
             add_number(builder, "target_load_after", candidate->target_after);
+            add_number(builder, "target_load_forecast", candidate->target_forecast);
         }
         add_text(builder, "explanation", explanation);
         json_builder_end_object(builder);

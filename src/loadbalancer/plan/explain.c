@@ -83,6 +83,8 @@ lb_verdict_explain(const LbPlan *plan, const LbState *state, const LbPolicy *pol
     case LB_REASON_CAPPED:
         return g_strdup_printf(_("must wait: %u moves may be under way at once in all"),
                                policy->max_moves);
+    case LB_REASON_STEP:
+        return g_strdup(_("overloaded; a move is the first of several that will relieve it"));
     case LB_REASON_EMPTY:
         return g_strdup(_("drained: no VM is left"));
     case LB_REASON_RELIEVED:
@@ -164,6 +166,9 @@ explain_target(const LbCandidate *candidate, const LbState *state, const LbPolic
     case LB_REASON_TARGET_WOULD_EXCEED:
         return g_strdup_printf(_("%1$s would have %2$.1f %%, over %3$g %%"), to,
                                percent(candidate->target_after), percent(policy->threshold));
+    case LB_REASON_TARGET_FORECAST:
+        return g_strdup_printf(_("%1$s is forecast to have %2$.1f %% with it"), to,
+                               percent(candidate->target_forecast));
     case LB_REASON_TARGET_MEMORY:
         return g_strdup_printf(
             _("%1$s has %2$.0f MiB available; %3$.0f are needed and %4$.0f stay in reserve"), to,

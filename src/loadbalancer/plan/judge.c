@@ -5,7 +5,8 @@
 
 #include "loadbalancer/plan/planning.h"
 
-#define MAX_MOVES_A_HOST 1U /* in, and out */
+#define MAX_MOVES_A_HOST 1U  /* in, and out */
+#define FORECAST_LIMIT   1.0 /* load that a target may be forecast to have */
 
 gint64
 planner_millionths(double load)
@@ -142,7 +143,7 @@ judge_vm(const Planner *planner, LbCandidate *candidate)
     if (vm->cooldown_sec > 0 && !drains && planner_holds(planner, LB_RULE_REST)) {
         return LB_REASON_COOLING_DOWN;
     }
-    if (candidate->source_after >= planner->policy->threshold && !drains &&
+    if (candidate->source_after >= planner->policy->threshold && !drains && !planner->steps &&
         planner_holds(planner, LB_RULE_SOURCE_RELIEVED)) {
         return LB_REASON_SOURCE_STAYS_OVER;
     }
@@ -230,33 +231,39 @@ has_memory(const Planner *planner, const LbVm *vm, guint target)
     return available >= reserve && available - reserve >= vm->memory_bytes;
 }
 
-static double
-load_with(const Planner *planner, guint index, const LbVm *vm)
+static void
+fill_target(const Planner *planner, const LbVm *vm, LbCandidate *candidate)
 {
-    const LbHost *host = lb_state_host(planner->state, index);
-    const Ledger *ledger = &planner->ledgers[index];
-    gboolean demanding = planner_holds(planner, LB_RULE_DEMAND);
-    double at = demanding ? MAX(ledger->wanted, ledger->busy) : ledger->busy;
-    double with = at + (demanding ? lb_vm_demand(vm) : vm->cpu);
+    const LbHost *host = lb_state_host(planner->state, candidate->target);
+    const Ledger *ledger = &planner->ledgers[candidate->target];
+    double now = ledger->busy + vm->cpu;
+    double forecast = now;
 
-    return host->capacity > 0 ? MAX(with, 0) / host->capacity : 0;
+    if (planner_holds(planner, LB_RULE_DEMAND)) {
+        now = ledger->wanted + vm->cpu + vm->delay;
+        forecast = ledger->forecast + lb_vm_demand(vm);
+    }
+    if (host->capacity > 0) {
+        candidate->target_after = MAX(now, 0) / host->capacity;
+        candidate->target_forecast = MAX(MAX(now, forecast), 0) / host->capacity;
+    }
 }
 
 static double
 peak_of(const LbCandidate *candidate)
 {
-    return MAX(candidate->source_after, candidate->target_after);
+    return MAX(candidate->source_after, candidate->target_forecast);
 }
 
-/* By how much the higher of the two loads falls. */
+/* By how much the higher of the two loads falls to @peak. */
 static gint64
-relief_of(const Planner *planner, const LbCandidate *candidate)
+relief_to(const Planner *planner, const LbCandidate *candidate, double peak)
 {
     const LbHost *source = lb_state_host(planner->state, candidate->source);
     double before =
         source->capacity > 0 ? planner->ledgers[candidate->source].busy / source->capacity : 0;
 
-    return planner_millionths(before) - planner_millionths(peak_of(candidate));
+    return planner_millionths(before) - planner_millionths(peak);
 }
 
 LbReason
@@ -267,13 +274,16 @@ judge_pair(const Planner *planner, LbCandidate *candidate)
     const LbVm *vm = lb_host_vm(source, candidate->vm);
     LbReason reason = judge_target(planner, source, candidate->target);
 
-    candidate->target_after = load_with(planner, candidate->target, vm);
+    fill_target(planner, vm, candidate);
     if (reason != LB_REASON_FEASIBLE) {
         return reason;
     }
     if (candidate->target_after > planner->policy->threshold &&
         planner_holds(planner, LB_RULE_TARGET_BEARS)) {
         return LB_REASON_TARGET_WOULD_EXCEED;
+    }
+    if (candidate->target_forecast > FORECAST_LIMIT && planner_holds(planner, LB_RULE_DEMAND)) {
+        return LB_REASON_TARGET_FORECAST;
     }
     if (!has_memory(planner, vm, candidate->target) && planner_holds(planner, LB_RULE_MEMORY)) {
         return LB_REASON_TARGET_MEMORY;
@@ -286,7 +296,8 @@ judge_pair(const Planner *planner, LbCandidate *candidate)
     }
     reason = judge_group(planner, vm, candidate);
     if (reason == LB_REASON_FEASIBLE && !planner_drains(planner, candidate->source) &&
-        relief_of(planner, candidate) < planner_millionths(planner->policy->margin) &&
+        relief_to(planner, candidate, MAX(candidate->source_after, candidate->target_after)) <
+            planner_millionths(planner->policy->margin) &&
         planner_holds(planner, LB_RULE_GAIN)) {
         return LB_REASON_LITTLE_GAIN;
     }
@@ -319,8 +330,8 @@ static int
 compare_worth(const Planner *planner, const LbCandidate *a, const LbVm *vm_a, const LbCandidate *b,
               const LbVm *vm_b)
 {
-    return compare_numbers(relief_of(planner, b) * mib_to_send(planner, vm_a),
-                           relief_of(planner, a) * mib_to_send(planner, vm_b));
+    return compare_numbers(relief_to(planner, b, peak_of(b)) * mib_to_send(planner, vm_a),
+                           relief_to(planner, a, peak_of(a)) * mib_to_send(planner, vm_b));
 }
 
 gboolean
@@ -334,16 +345,17 @@ planner_is_better(const Planner *planner, const LbCandidate *a, const LbCandidat
     if (planner_holds(planner, LB_RULE_PRIORITY)) {
         order = compare_numbers(vm_a->priority, vm_b->priority);
     }
-    /* What is drained goes anyway: then it is only about where to. */
-    if (order == 0 && !planner_drains(planner, a->source) &&
+    /* What is drained goes anyway: then it is only about where to. Of several steps, the fewer the
+     * better. */
+    if (order == 0 && !planner_drains(planner, a->source) && !planner->steps &&
         planner_holds(planner, LB_RULE_WORTH)) {
         order = compare_worth(planner, a, vm_a, b, vm_b);
     }
     if (order == 0 && planner_holds(planner, LB_RULE_PEAK)) {
         order = compare_numbers(planner_millionths(peak_of(a)), planner_millionths(peak_of(b)));
         order = order ? order
-                      : compare_numbers(planner_millionths(a->target_after),
-                                        planner_millionths(b->target_after));
+                      : compare_numbers(planner_millionths(a->target_forecast),
+                                        planner_millionths(b->target_forecast));
     }
     if (order == 0 && planner_holds(planner, LB_RULE_TIE_BREAK)) {
         order = g_strcmp0(vm_a->name, vm_b->name);

@@ -140,7 +140,8 @@ make_move(Planner *planner, const LbCandidate *choice)
     from->busy = MAX(from->busy - vm->cpu, 0);
     from->n_out++;
     to->busy += vm->cpu;
-    to->wanted += lb_vm_demand(vm);
+    to->wanted += vm->cpu + vm->delay;
+    to->forecast += lb_vm_demand(vm);
     to->memory_available_bytes -= MIN(to->memory_available_bytes, vm->memory_bytes);
     to->n_in++;
     planner->n_moving++;
@@ -168,18 +169,14 @@ is_capped(const Planner *planner)
     return planner->policy->max_moves > 0 && planner->n_moving >= planner->policy->max_moves;
 }
 
-static void
-relieve(Planner *planner, guint source)
+/* The best pair of all VMs of @source. Returns: whether there is one; @verdict says what was in the
+ * way. */
+static gboolean
+find_move(Planner *planner, guint source, LbVerdict *verdict, LbCandidate *ret_best)
 {
     const LbHost *host = lb_state_host(planner->state, source);
-    LbVerdict *verdict = &g_array_index(planner->plan->verdicts, LbVerdict, source);
-    LbCandidate best = {0};
     gboolean have_best = FALSE;
 
-    if (planner_is_taken(planner, source)) {
-        verdict->reason = LB_REASON_SOURCE_TAKEN;
-        return;
-    }
     for (guint v = 0; v < host->vms->len; v++) {
         LbCandidate candidate = {
             .source = source, .vm = v, .target = LB_NO_HOST, .other = LB_NO_HOST};
@@ -194,17 +191,68 @@ relieve(Planner *planner, guint source)
         }
         verdict->reason = LB_REASON_NO_TARGET;
         if (planner->policy->explain) {
-            try_all(planner, &candidate, &best, &have_best);
+            try_all(planner, &candidate, ret_best, &have_best);
         } else {
-            targets_best(planner, &candidate, &best, &have_best);
+            targets_best(planner, &candidate, ret_best, &have_best);
         }
     }
-    if (have_best && is_capped(planner)) {
-        verdict->reason = LB_REASON_CAPPED;
-    } else if (have_best) {
-        verdict->reason = LB_REASON_RELIEVED;
-        make_move(planner, &best);
+    return have_best;
+}
+
+/* Whether all VMs that may leave @source would bring it below the threshold. */
+static gboolean
+suffice_together(const Planner *planner, guint source)
+{
+    const LbHost *host = lb_state_host(planner->state, source);
+    double rest = planner->ledgers[source].busy;
+
+    for (guint v = 0; v < host->vms->len; v++) {
+        LbCandidate candidate = {.source = source, .vm = v};
+
+        if (lb_host_vm(host, v)->running && judge_vm(planner, &candidate) == LB_REASON_FEASIBLE) {
+            rest -= lb_host_vm(host, v)->cpu;
+        }
     }
+    return rest < planner->policy->threshold * host->capacity;
+}
+
+static gboolean
+find_step(Planner *planner, guint source, LbVerdict *verdict, LbCandidate *ret_best)
+{
+    gboolean found;
+
+    if (!planner->policy->steps || planner_drains(planner, source)) {
+        return FALSE;
+    }
+    planner->steps = TRUE;
+    found = suffice_together(planner, source) && find_move(planner, source, verdict, ret_best);
+    planner->steps = FALSE;
+    return found;
+}
+
+static void
+relieve(Planner *planner, guint source)
+{
+    LbVerdict *verdict = &g_array_index(planner->plan->verdicts, LbVerdict, source);
+    LbCandidate best = {0};
+    LbReason outcome = LB_REASON_RELIEVED;
+
+    if (planner_is_taken(planner, source)) {
+        verdict->reason = LB_REASON_SOURCE_TAKEN;
+        return;
+    }
+    if (!find_move(planner, source, verdict, &best)) {
+        if (!find_step(planner, source, verdict, &best)) {
+            return;
+        }
+        outcome = LB_REASON_STEP;
+    }
+    if (is_capped(planner)) {
+        verdict->reason = LB_REASON_CAPPED;
+        return;
+    }
+    verdict->reason = outcome;
+    make_move(planner, &best);
 }
 
 /* The verdict that speaks for all; the most telling one wins. */
@@ -244,7 +292,8 @@ open_ledgers(Planner *planner)
         Ledger *ledger = &planner->ledgers[h];
 
         ledger->busy = host->busy;
-        ledger->wanted = MAX(host->busy, host->forecast) + host->incoming_cpu;
+        ledger->wanted = host->busy + host->incoming_cpu;
+        ledger->forecast = MAX(host->busy, host->forecast) + host->incoming_cpu;
         ledger->memory_available_bytes =
             host->memory_available_bytes - MIN(host->memory_available_bytes, host->incoming_bytes);
         ledger->n_in = host->n_moves_in;

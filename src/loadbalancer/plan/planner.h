@@ -14,7 +14,14 @@
  * the source is below the threshold without it: both together, for one pair (VM, target). (US
  * patent 10,990,431 B2.) All else, from settings to what the move would cost, can only take pairs
  * away. Of what remains, the best pair has the VM of the lowest priority; then the most relief (by
- * how much the higher of the two loads falls) for each byte to send; then the lowest such load.
+ * how much the higher of the two loads falls, with the target's as it is forecast) for each byte to
+ * send; then the lowest such load.
+ *
+ * A forecast refuses a target only where that would have more to do than it can: by a threshold on
+ * forecasts, a fleet that is nearly full could not be relieved at all (docs/design/balancer.md).
+ *
+ * With @steps, a source that no VM relieves alone gives away the one that relieves it most, if all
+ * that may leave it would suffice together; so the condition on the source holds for them jointly.
  *
  * A host that is drained is a source whatever its load, and its VMs only have to fit elsewhere.
  *
@@ -26,6 +33,7 @@ typedef struct {
     guint n_over;                 /* samples that must have been over the threshold; 0: no matter */
     double margin;                /* fraction: relief that a move must bring */
     LbCostLimits cost;            /* what a move may cost */
+    gboolean steps;               /* where no VM suffices alone, several one after the other */
     guint max_moves;              /* in all, with those under way; 0: no limit */
     gboolean explain;             /* keep all candidates, not only the chosen ones */
 } LbPolicy;
@@ -44,6 +52,7 @@ typedef struct {
     LbReason reason;
     double source_after; /* load; of the pair's hosts if the move is made */
     double target_after;
+    double target_forecast; /* of the target, with what is forecast of both */
     guint other; /* host that the reason speaks of (group member, other copy); LB_NO_HOST: none */
 } LbCandidate;
 

@@ -6,8 +6,9 @@
 
 /* A host, as the moves under way and those chosen so far make it. */
 typedef struct {
-    double busy;   /* of what runs here */
-    double wanted; /* with what is on its way, and as forecast */
+    double busy;     /* of what runs here */
+    double wanted;   /* with what is on its way */
+    double forecast; /* the same, as forecast */
     guint64 memory_available_bytes;
     guint n_in; /* moves */
     guint n_out;
@@ -32,6 +33,7 @@ typedef struct {
     Targets *targets;
     guint unseen;   /* the first host that is not fresh, or LB_NO_HOST */
     guint n_moving; /* under way */
+    gboolean steps; /* the source at hand is relieved by more than one VM */
     LbPlan *plan;
 } Planner;
 
@@ -58,7 +60,7 @@ LbReason judge_host(const Planner *planner, guint host);
 /* Fills the candidate's source_after; LB_REASON_FEASIBLE: now its targets are to be judged. */
 LbReason judge_vm(const Planner *planner, LbCandidate *candidate);
 
-/* Fills the candidate's target_after. */
+/* Fills the candidate's target_after and target_forecast. */
 LbReason judge_pair(const Planner *planner, LbCandidate *candidate);
 
 /* Both are of the same source, and feasible. */

@@ -17,6 +17,7 @@ typedef enum {
     LB_REASON_TARGET_CPU_MODEL,
     LB_REASON_QUARANTINED, /* this VM could not be moved there lately */
     LB_REASON_TARGET_WOULD_EXCEED,
+    LB_REASON_TARGET_FORECAST, /* would soon have more to do than it can */
     LB_REASON_TARGET_MEMORY,
     LB_REASON_AFFINITY,
     LB_REASON_ANTI_AFFINITY,
@@ -46,6 +47,7 @@ typedef enum {
     LB_REASON_SOURCE_TAKEN,  /* as many of its VMs are leaving as may at once */
     LB_REASON_CAPPED,        /* as many moves are under way in all as may be */
     LB_REASON_RELIEVED,      /* a move is planned */
+    LB_REASON_STEP,          /* one is, and more must follow */
     LB_REASON_EMPTY,         /* drained */
     LB_REASON_NO_VM,         /* none of its VMs may move and suffices alone */
     LB_REASON_NO_TARGET,

@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- * Hosts of one pool and of about the same capacity form a class, sorted by load. On the way along a
- * class the load that a VM would make of a host never falls below a bound that only grows: the
- * load that is there, plus the VM's part of the largest capacity in the class. So the search ends
- * when the bound is over the threshold, or worse than the best found. Without that, planning for
+ * Hosts of one pool and of about the same capacity form a class, sorted by forecast load. On the
+ * way along a class what a VM would make of it never falls below a bound that only grows: the load
+ * that is there, plus the VM's part of the largest capacity in the class. So the search ends when
+ * the bound is worse than the best found. Without that, planning for
  * N hosts would try N targets for each VM of each of N hosts.
  */
 #include <math.h>
@@ -89,7 +89,7 @@ targets_new(const Planner *planner)
         if (host->capacity > 0) {
             class = class_of(targets, host);
             class->largest = MAX(class->largest, host->capacity);
-            entry.load = MAX(ledger->wanted, ledger->busy) / host->capacity;
+            entry.load = MAX(ledger->forecast, ledger->wanted) / host->capacity;
             g_array_append_val(class->entries, entry);
         }
     }
@@ -108,15 +108,16 @@ targets_free(Targets *targets)
     g_free(targets);
 }
 
-/* Nothing with this load, or more, at the target can be better than @best for the same VM. */
+/* Nothing with this load forecast, or more, at the target can be better than @best for the same VM.
+ */
 static gboolean
 is_hopeless(const LbCandidate *model, const LbCandidate *best, double load)
 {
     gint64 peak = planner_millionths(MAX(model->source_after, load));
-    gint64 best_peak = planner_millionths(MAX(best->source_after, best->target_after));
+    gint64 best_peak = planner_millionths(MAX(best->source_after, best->target_forecast));
 
-    return peak > best_peak ||
-           (peak == best_peak && planner_millionths(load) > planner_millionths(best->target_after));
+    return peak > best_peak || (peak == best_peak && planner_millionths(load) >
+                                                         planner_millionths(best->target_forecast));
 }
 
 static void
@@ -134,8 +135,7 @@ search_class(const Planner *planner, TargetClass *class, const LbCandidate *mode
         const Entry *entry = &g_array_index(class->entries, Entry, i);
         LbCandidate candidate = *model;
 
-        if (entry->load + bound > planner->policy->threshold * (1 + 1e-9) ||
-            (*have_best && is_hopeless(model, best, entry->load + bound))) {
+        if (*have_best && is_hopeless(model, best, entry->load + bound)) {
             return;
         }
         if (entry->host == model->source) {

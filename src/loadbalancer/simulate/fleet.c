@@ -22,12 +22,12 @@ static const LbVmModel cloudsim_vms[] = {
 };
 
 static const LbHostModel modern_hosts[] = {
-    {"2 x 16 cores, 256 GiB", 32, 64, 256 * GIB, 180, 700},
+    {"16 cores, 512 GiB", 16, 32, 512 * GIB, 120, 400},
     {NULL, 0, 0, 0, 0, 0},
 };
 
 static const LbVmModel modern_vms[] = {
-    {2, 4 * GIB}, {4, 8 * GIB}, {8, 16 * GIB}, {16, 32 * GIB}, {0, 0}};
+    {1, 2 * GIB}, {2, 4 * GIB}, {4, 8 * GIB}, {8, 16 * GIB}, {0, 0}};
 
 const LbFleetModel lb_fleet_models[] = {
     {"cloudsim", cloudsim_hosts, cloudsim_vms, 1e9 / 8 / 2}, /* half of its 1 Gbit/s */

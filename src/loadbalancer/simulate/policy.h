@@ -28,6 +28,7 @@ typedef struct {
 
 /* Ours: planner, history and rests as gantry-balancer has them. */
 extern const LbSimPolicy lb_policy_gantry;
+extern const LbSimPolicy lb_policy_gantry_single;
 
 /* What others do, for comparison. */
 extern const LbSimPolicy lb_policy_none;

@@ -5,6 +5,7 @@
 #include "loadbalancer/model/damping.h"
 #include "loadbalancer/model/history.h"
 #include "loadbalancer/plan/planner.h"
+#include "common/base/i18n.h"
 #include "loadbalancer/simulate/policy.h"
 #include "loadbalancer/simulate/trace.h"
 
@@ -19,8 +20,8 @@ typedef struct {
     LbDamping *damping;
 } Gantry;
 
-static gpointer
-begin(const LbSimOptions *options)
+static Gantry *
+gantry_new(const LbSimOptions *options, gboolean steps)
 {
     const LbHistoryOptions history = {
         .n_samples = WINDOW, .n_trigger = 1, .horizon = HORIZON, .threshold = options->threshold};
@@ -28,10 +29,23 @@ begin(const LbSimOptions *options)
 
     gantry->policy.threshold = options->threshold;
     gantry->policy.n_over = 1;
+    gantry->policy.steps = steps;
     gantry->policy.margin = MARGIN;
     gantry->history = lb_history_new(&history);
     gantry->damping = lb_damping_new(&lb_damping_defaults);
     return gantry;
+}
+
+static gpointer
+begin(const LbSimOptions *options)
+{
+    return gantry_new(options, TRUE);
+}
+
+static gpointer
+begin_by_single_moves(const LbSimOptions *options)
+{
+    return gantry_new(options, FALSE);
 }
 
 /* Returns: whether there was a move. */
@@ -84,8 +98,16 @@ end(gpointer self)
 
 const LbSimPolicy lb_policy_gantry = {
     .name = "gantry",
-    .summary = "Gantry's planner, with forecast and rests",
+    .summary = N_("Gantry's planner, with forecast and rests"),
     .begin = begin,
+    .decide = decide,
+    .end = end,
+};
+
+const LbSimPolicy lb_policy_gantry_single = {
+    .name = "gantry-single",
+    .summary = N_("the same by the letter of S2: only a VM whose leaving suffices alone"),
+    .begin = begin_by_single_moves,
     .decide = decide,
     .end = end,
 };

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "common/base/i18n.h"
 #include "loadbalancer/simulate/policy.h"
 
 typedef struct {
@@ -302,7 +303,7 @@ begin_consolidating(const LbSimOptions *options)
 
 const LbSimPolicy lb_policy_thr_mmt = {
     .name = "thr-mmt",
-    .summary = "CloudSim's threshold with minimum migration time, relieving only",
+    .summary = N_("CloudSim's threshold with minimum migration time, relieving only"),
     .begin = begin,
     .decide = decide,
     .end = g_free,
@@ -310,7 +311,7 @@ const LbSimPolicy lb_policy_thr_mmt = {
 
 const LbSimPolicy lb_policy_thr_mmt_consolidate = {
     .name = "thr-mmt-consolidate",
-    .summary = "the same as published: also empties the least loaded hosts",
+    .summary = N_("the same as published: also empties the least loaded hosts"),
     .begin = begin_consolidating,
     .decide = decide,
     .end = g_free,

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/i18n.h"
 #include "loadbalancer/simulate/policy.h"
 
 #define STDDEV_LIMIT \
@@ -176,11 +177,11 @@ decide_by_stddev(gpointer self, LbFleet *fleet, guint at, GArray *moves)
 }
 
 const LbSimPolicy lb_policy_none = {
-    .name = "none", .summary = "nothing moves", .decide = decide_nothing};
+    .name = "none", .summary = N_("nothing moves"), .decide = decide_nothing};
 
 const LbSimPolicy lb_policy_random = {
     .name = "random",
-    .summary = "a host over the threshold gives any VM to any host",
+    .summary = N_("a host over the threshold gives any VM to any host"),
     .begin = begin,
     .decide = decide_randomly,
     .end = end,
@@ -188,7 +189,7 @@ const LbSimPolicy lb_policy_random = {
 
 const LbSimPolicy lb_policy_largest = {
     .name = "largest",
-    .summary = "a host over the threshold gives its busiest VM to the least loaded host",
+    .summary = N_("a host over the threshold gives its busiest VM to the least loaded host"),
     .begin = begin,
     .decide = decide_largest,
     .end = end,
@@ -196,15 +197,22 @@ const LbSimPolicy lb_policy_largest = {
 
 const LbSimPolicy lb_policy_stddev = {
     .name = "stddev",
-    .summary = "moves VMs while the standard deviation of the loads is over 5 %",
+    .summary = N_("moves VMs while the standard deviation of the loads is over 5 %"),
     .begin = begin,
     .decide = decide_by_stddev,
     .end = end,
 };
 
 const LbSimPolicy *const lb_sim_policies[] = {
-    &lb_policy_gantry, &lb_policy_none,   &lb_policy_thr_mmt, &lb_policy_thr_mmt_consolidate,
-    &lb_policy_stddev, &lb_policy_random, &lb_policy_largest, NULL,
+    &lb_policy_gantry,
+    &lb_policy_gantry_single,
+    &lb_policy_none,
+    &lb_policy_thr_mmt,
+    &lb_policy_thr_mmt_consolidate,
+    &lb_policy_stddev,
+    &lb_policy_random,
+    &lb_policy_largest,
+    NULL,
 };
 
 const LbSimPolicy *

@@ -3,8 +3,7 @@
 
 #include "loadbalancer/simulate/trace.h"
 
-#define VALUES_A_DAY (24 * 3600 / LB_TRACE_INTERVAL_SEC)
-#define PERSISTENCE  0.9 /* of the noise, from one value to the next */
+#define PERSISTENCE 0.9 /* of the noise, from one value to the next */
 
 /* Standard normal (Box and Muller). */
 static double
@@ -19,7 +18,7 @@ static LbTrace *
 make_up(GRand *random, guint index, guint n_values)
 {
     LbTrace *trace = g_new0(LbTrace, 1);
-    double base = MIN(exp(1.6 + 0.9 * normal(random)), 80); /* median 5 % */
+    double base = MIN(exp(1.7 + 0.8 * normal(random)), 80); /* median 5.5 % */
     double swing = g_rand_double_range(random, 0, 0.5);
     double phase = g_rand_double_range(random, 0, 1);
     double noise = 0;
@@ -30,12 +29,12 @@ make_up(GRand *random, guint index, guint n_values)
     trace->n_values = n_values;
     trace->percent = g_new0(float, n_values + 1);
     for (guint i = 0; i < n_values; i++) {
-        double day = sin(2 * G_PI * ((double)i / VALUES_A_DAY + phase));
+        double day = sin(2 * G_PI * ((double)i / LB_TRACE_VALUES_A_DAY + phase));
 
         noise = PERSISTENCE * noise + sqrt(1 - PERSISTENCE * PERSISTENCE) * normal(random);
         if (burst_left == 0 && g_rand_double(random) < 0.006) {
             burst_left = (guint)(-log(1 - g_rand_double(random)) * 15) + 1; /* 75 min on average */
-            burst = g_rand_double_range(random, 20, 90);
+            burst = g_rand_double_range(random, 15, 80);
         }
         trace->percent[i] = (float)CLAMP(
             base * (1 + swing * day + 0.3 * noise) + (burst_left > 0 ? burst : 0), 0, 100);

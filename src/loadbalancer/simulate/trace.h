@@ -17,6 +17,7 @@
  * where the first line is just that heading, and each VM has as many values as the first.
  */
 #define LB_TRACE_INTERVAL_SEC 300
+#define LB_TRACE_VALUES_A_DAY (24 * 3600 / LB_TRACE_INTERVAL_SEC)
 #define LB_TRACE_MAX_VALUES   100000U
 
 typedef struct {
