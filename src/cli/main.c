@@ -41,9 +41,18 @@ print_help(void)
           "'gantry --version' shows the version.\n"));
 }
 
+static void
+print_options(const GantryOption *options)
+{
+    for (const GantryOption *option = options; option->name; option++) {
+        printf("--%s\n", option->name);
+    }
+    puts("--help");
+}
+
 /* For the shell's completion: the commands, or a command's long options, one a line. */
 static int
-print_completions(const char *name)
+print_completions(const char *name, const char *sub_command)
 {
     if (!name) {
         for (const CliCommand *command = cli_commands; command->name; command++) {
@@ -53,10 +62,8 @@ print_completions(const char *name)
     }
     for (const CliCommand *command = cli_commands; command->name; command++) {
         if (g_str_equal(command->name, name)) {
-            for (const GantryOption *option = command->options; option->name; option++) {
-                printf("--%s\n", option->name);
-            }
-            puts("--help");
+            print_options(g_strcmp0(sub_command, "simulate") == 0 ? cli_balance_simulate_options
+                                                                  : command->options);
             return CLI_EXIT_OK;
         }
     }
@@ -108,7 +115,7 @@ main(int argc, char **argv)
         return CLI_EXIT_OK;
     }
     if (g_str_equal(name, "--complete")) {
-        return print_completions(argc > 2 ? argv[2] : NULL);
+        return print_completions(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL);
     }
     for (const CliCommand *command = cli_commands; command->name; command++) {
         if (g_str_equal(command->name, name)) {
