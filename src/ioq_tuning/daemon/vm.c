@@ -168,6 +168,7 @@ finish_end(IoqVm *vm)
 {
     for (guint i = 0; i < vm->disks->len; i++) {
         ioq_place_remove(&vm->opened[i].place, ((const IoqDisk *)vm->disks->pdata[i])->socket);
+        gantry_fd_clear(&vm->opened[i].image_fd); /* whoever waits may want the image's lock */
     }
     ioq_vm_remove_state(vm);
     vm->options->ended(vm, vm->options->data);
