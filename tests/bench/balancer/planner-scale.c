@@ -3,7 +3,6 @@
  * that is: a line of JSON. planner-scale HOSTS VMS-A-HOST PERCENT-OVERLOADED PASSES */
 #include <glib.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -55,10 +54,10 @@ add_host(LbState *state, GRand *random, guint index, guint n_vms, gboolean overl
 int
 main(int argc, char **argv)
 {
-    guint n_hosts = argc > 1 ? (guint)atol(argv[1]) : 1000;
-    guint n_vms = argc > 2 ? (guint)atol(argv[2]) : 50;
-    guint percent = argc > 3 ? (guint)atol(argv[3]) : 5;
-    guint n_passes = argc > 4 ? (guint)atol(argv[4]) : 5;
+    guint n_hosts = argc > 1 ? (guint)g_ascii_strtoull(argv[1], NULL, 10) : 1000;
+    guint n_vms = argc > 2 ? (guint)g_ascii_strtoull(argv[2], NULL, 10) : 50;
+    guint percent = argc > 3 ? (guint)g_ascii_strtoull(argv[3], NULL, 10) : 5;
+    guint n_passes = argc > 4 ? (guint)g_ascii_strtoull(argv[4], NULL, 10) : 5;
     const LbPolicy policy = {.threshold = 0.8, .memory_reserve_bytes = GIB, .margin = 0.05};
     const LbHistoryOptions options = {
         .n_samples = 30, .n_trigger = 5, .horizon = 10, .threshold = 0.8};

@@ -627,7 +627,6 @@ test_bounce_budget(gconstpointer data)
     enum { N = 40, BYTES = 1 << 20, LIMIT = 8 << 20 };
     g_autofree Large *large = g_new0(Large, N);
     g_autofree char *memory = g_malloc0(N * (gsize)BYTES + 1);
-    g_autofree char *content = NULL;
     Disk disk = {0};
     guint n_done = 0;
     gsize most = 0;
