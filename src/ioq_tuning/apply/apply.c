@@ -87,31 +87,6 @@ ioq_apply(GantryXml *domain, const GantryElement *tuning, const IoqApplyOptions 
     return TRUE;
 }
 
-static gboolean
-check_cpus(const IoqTarget *target, const GantryCpuset *online, GError **error)
-{
-    g_autoptr(GantryCpuset) missing =
-        target->cpus ? gantry_cpuset_parse(target->cpus, error) : NULL;
-
-    if (!target->cpus || !missing) {
-        return !target->cpus;
-    }
-    if (online) {
-        gantry_cpuset_and_not(missing, online);
-        if (!gantry_cpuset_is_empty(missing)) {
-            g_autofree char *text = gantry_cpuset_format(missing);
-            g_autofree char *here = gantry_cpuset_format(online);
-
-            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
-                        _("%1$s: cpuset='%2$s' names CPUs that this host does not have online: "
-                          "%3$s; it has %4$s"),
-                        target->name, target->cpus, text, here);
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
 /* Keeps the target's own iothreads as far as it needs them, and gives and takes the rest. */
 static Plan *
 plan_target(const IoqTarget *target, IoqThreads *threads)
@@ -149,7 +124,7 @@ plan_targets(GPtrArray *targets, const IoqApplyOptions *options, IoqThreads *thr
     for (guint i = 0; i < targets->len; i++) {
         const IoqTarget *target = targets->pdata[i];
 
-        if (!check_cpus(target, options->online, error)) {
+        if (!ioq_cpus_are_online(target->name, target->cpus, options->online, error)) {
             return FALSE;
         }
         if (options->guest_runs && !target->says_queues) {

@@ -2,6 +2,7 @@
 #include "ioq_tuning/apply/target.h"
 
 #include "common/base/config.h"
+#include "common/base/cpuset.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 #include "common/base/text.h"
@@ -325,4 +326,28 @@ ioq_targets_read(GantryXml *domain, const GantryElement *tuning, GError **error)
         return NULL;
     }
     return g_steal_pointer(&targets);
+}
+
+gboolean
+ioq_cpus_are_online(const char *name, const char *cpus, const GantryCpuset *online, GError **error)
+{
+    g_autoptr(GantryCpuset) missing = cpus ? gantry_cpuset_parse(cpus, error) : NULL;
+
+    if (!cpus || !missing) {
+        return !cpus;
+    }
+    if (online) {
+        gantry_cpuset_and_not(missing, online);
+        if (!gantry_cpuset_is_empty(missing)) {
+            g_autofree char *text = gantry_cpuset_format(missing);
+            g_autofree char *here = gantry_cpuset_format(online);
+
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                        _("%1$s: cpuset='%2$s' names CPUs that this host does not have online: "
+                          "%3$s; it has %4$s"),
+                        name, cpus, text, here);
+            return FALSE;
+        }
+    }
+    return TRUE;
 }

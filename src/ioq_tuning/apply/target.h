@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "common/base/cpuset.h"
 #include "common/xml/spec.h"
 
 /* The domain's <disk> with this <target dev>; NULL if it has none. */
@@ -33,6 +34,11 @@ typedef struct {
     guint n_queues;
     gboolean says_queues; /* its XML says how many queues it has */
 } IoqTarget;
+
+/* Whether all of @cpus (nullable: not said) are among @online (nullable: not known). FALSE with
+ * GANTRY_ERROR_REFUSED; @name: of the disk, for the message. */
+gboolean ioq_cpus_are_online(const char *name, const char *cpus, const GantryCpuset *online,
+                             GError **error);
 
 void ioq_target_free(gpointer target);
 

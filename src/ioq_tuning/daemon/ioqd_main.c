@@ -4,20 +4,25 @@
  * VM that has disks of ours. Its own end touches no worker.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 #define GANTRY_LOG_MODULE "ioq"
 #include "common/base/error.h"
+#include "common/base/fd.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
 #include "common/base/option.h"
 #include "common/rpc/rpc.h"
 #include "gantry-config.h"
 #include "ioq_tuning/daemon/service.h"
+
+#define QEMU_USER "libvirt-qemu" /* on a host without QEMU there is none */
 
 typedef struct {
     char *socket;
@@ -66,7 +71,7 @@ static const GantryOption daemon_options[] = {
     {.name = "qemu-user",
      .type = GANTRY_OPTION_STRING,
      .offset = G_STRUCT_OFFSET(DaemonOptions, qemu_user),
-     .fallback = "libvirt-qemu",
+     .fallback = QEMU_USER,
      .metavar = "USER",
      .summary = N_("User that QEMU runs as: it owns the disks' sockets; root if there is none")},
     {.name = "group",
@@ -137,6 +142,26 @@ raise_limits(void)
     }
 }
 
+/* Two daemons with different sockets would end each other's workers. */
+static gboolean
+take_run_dir(const char *path, int *ret_fd, GError **error)
+{
+    gantry_autofd fd = -1;
+
+    if (g_mkdir_with_parents(path, 0755) < 0 ||
+        (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+        gantry_set_error_errno(error, errno, _("Cannot use the folder %s"), path);
+        return FALSE;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                    _("another gantry-ioqd has the folder %s; stop it first"), path);
+        return FALSE;
+    }
+    *ret_fd = gantry_fd_steal(&fd);
+    return TRUE;
+}
+
 static gboolean
 run(const DaemonOptions *options, GError **error)
 {
@@ -149,12 +174,15 @@ run(const DaemonOptions *options, GError **error)
         .qemu_nbd = options->qemu_nbd,
         .poll_usec = (guint)options->poll_usec,
     };
+    gantry_autofd run_dir = -1;
     guint unused;
     gboolean ok;
 
     if (!find_user(options->worker_user, TRUE, &vm_options.worker_uid, &vm_options.worker_gid,
                    error) ||
-        !find_user(options->qemu_user, FALSE, &vm_options.qemu_uid, &unused, error)) {
+        !find_user(options->qemu_user, !g_str_equal(options->qemu_user, QEMU_USER),
+                   &vm_options.qemu_uid, &unused, error) ||
+        !take_run_dir(options->run_dir, &run_dir, error)) {
         return FALSE;
     }
     raise_limits();

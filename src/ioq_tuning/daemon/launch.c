@@ -7,8 +7,10 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,7 +20,10 @@
 #include "common/base/file.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
+#include "common/host/cpu.h"
+#include "ioq_tuning/apply/target.h"
 #include "ioq_tuning/daemon/vm_priv.h"
+#include "ioq_tuning/store/image_lock.h"
 #include "ioq_tuning/store/nbd_connect.h"
 #include "ioq_tuning/worker/worker.h"
 
@@ -83,6 +88,65 @@ ioq_vm_check_images(IoqVm *vm, GError **error)
             return FALSE;
         }
         ioq_store_release(store); /* the worker takes it when the guest starts */
+    }
+    return TRUE;
+}
+
+/* No other host sees what is in one of these. (In the tests all hosts are one machine.) */
+static gboolean
+is_local(int fd)
+{
+    static const guint32 local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,       BTRFS_SUPER_MAGIC,
+                                    TMPFS_MAGIC,      OVERLAYFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
+    struct statfs status;
+
+    for (guint i = 0; i < G_N_ELEMENTS(local) && fstatfs(fd, &status) == 0; i++) {
+        if ((guint32)status.f_type == local[i]) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+gboolean
+ioq_vm_check_incoming(IoqVm *vm, GError **error)
+{
+    for (guint i = 0; i < vm->disks->len; i++) {
+        const IoqDisk *disk = vm->disks->pdata[i];
+        struct stat status;
+
+        if (!ioq_disk_is_raw(disk) || disk->read_only) {
+            continue;
+        }
+        if (!open_image(vm, i, error)) {
+            g_prefix_error(error, _("disk '%s': "), disk->target);
+            return FALSE;
+        }
+        if (fstat(vm->opened[i].image_fd, &status) == 0 && S_ISREG(status.st_mode) &&
+            is_local(vm->opened[i].image_fd) && !ioq_image_is_in_use(vm->opened[i].image_fd)) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                        _("disk '%1$s': %2$s is on a file system of this host alone, so it is not "
+                          "what the domain has where it comes from: put it on shared storage"),
+                        disk->target, disk->source);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+gboolean
+ioq_vm_check_cpus(const IoqVm *vm, GError **error)
+{
+    g_autoptr(GantryHost) host = gantry_host_open("/", NULL);
+    g_autoptr(GantryCpuset) online = host ? gantry_host_online_cpus(host, NULL) : NULL;
+
+    for (guint i = 0; i < vm->disks->len; i++) {
+        const IoqDisk *disk = vm->disks->pdata[i];
+        g_autofree char *name = g_strdup_printf(_("disk '%s'"), disk->target);
+
+        if (!ioq_cpus_are_online(name, disk->cpus, online, error)) {
+            return FALSE;
+        }
     }
     return TRUE;
 }

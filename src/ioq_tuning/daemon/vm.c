@@ -307,8 +307,8 @@ start(IoqVm *vm, gboolean incoming, GError **error)
         return FALSE;
     }
     return ioq_vm_write_state(vm, "name", vm->name, error) &&
-           ioq_vm_write_state(vm, "disks.json", disks, error) &&
-           (incoming || ioq_vm_check_images(vm, error)) &&
+           ioq_vm_write_state(vm, "disks.json", disks, error) && ioq_vm_check_cpus(vm, error) &&
+           (incoming ? ioq_vm_check_incoming(vm, error) : ioq_vm_check_images(vm, error)) &&
            ioq_vm_start_worker(vm, &vm->ready_fd, error) &&
            g_unix_set_fd_nonblocking(vm->ready_fd, TRUE, error);
 }

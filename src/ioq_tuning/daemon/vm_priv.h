@@ -120,6 +120,13 @@ void ioq_launch_clear(IoqLaunch *launch); /* the process is not touched */
 /* FALSE with GANTRY_ERROR_REFUSED where somebody else has a raw image. */
 gboolean ioq_vm_check_images(IoqVm *vm, GError **error);
 
+/* For a VM that is still on another host: FALSE with GANTRY_ERROR_REFUSED where a raw image is
+ * certainly not the one that it has there. */
+gboolean ioq_vm_check_incoming(IoqVm *vm, GError **error);
+
+/* FALSE with GANTRY_ERROR_REFUSED where a disk is to be served on CPUs that are not there. */
+gboolean ioq_vm_check_cpus(const IoqVm *vm, GError **error);
+
 /* What the servers have said, one line; "" if nothing. (transfer full) */
 char *ioq_vm_server_texts(const IoqVm *vm);
 void ioq_vm_log_servers(const IoqVm *vm);

@@ -96,6 +96,12 @@ ioq_image_lock(int fd, const char *name, gboolean writes, GError **error)
 }
 
 gboolean
+ioq_image_is_in_use(int fd)
+{
+    return !is_unmarked(fd, HELD_BASE + PERMISSION_WRITE);
+}
+
+gboolean
 ioq_image_fence(int fd, const char *name, GError **error)
 {
     if (lock_byte(fd, F_OFD_SETLK, F_WRLCK, FENCE, NULL) || has_no_locks(errno, name)) {

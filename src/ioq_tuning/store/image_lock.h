@@ -17,6 +17,9 @@
 gboolean ioq_image_lock(int fd, const char *name, gboolean writes, GError **error);
 void ioq_image_unlock(int fd);
 
+/* Whether anybody has the image open for writing, as far as locks reach. */
+gboolean ioq_image_is_in_use(int fd);
+
 /**
  * ioq_image_fence:
  * @fd: of a file that no other process has open in this way; all requests go by it

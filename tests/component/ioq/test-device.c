@@ -260,6 +260,20 @@ test_write_through(Worker *worker, gconstpointer data)
     }
 }
 
+/* CPUs that went away after the disk was set up. */
+static void
+test_absent_cpus(gconstpointer data)
+{
+    Worker worker = {0};
+    Front *front;
+
+    worker_start(&worker, &(const WorkerOptions){.cpus = "1000-1001"});
+    front = worker_front(&worker, &(const FrontOptions){0});
+    worker_do(front, 0, VIRTIO_BLK_T_IN, 0, 512, DATA);
+    front_free(front);
+    worker_stop(&worker);
+}
+
 /* A device that was reset begins anew, whatever stood in its in-flight region. */
 static void
 test_reset_of_region(Worker *worker, gconstpointer data)
@@ -693,6 +707,7 @@ main(int argc, char **argv)
     ADD("grown-before-the-start", set_up, test_grown_before_the_start);
     ADD("reset-of-region", set_up, test_reset_of_region);
     ADD("write-through", set_up, test_write_through);
+    g_test_add_data_func("/ioq/device/absent-cpus", NULL, test_absent_cpus);
     ADD("resize-unseen", set_up, test_resize_unseen);
     ADD("dirty-log", set_up, test_dirty_log);
     g_test_add_data_func("/ioq/device/end-under-load", NULL, test_end_under_load);

@@ -95,6 +95,7 @@ spawn(Worker *worker)
     disk->queue_size = 128;
     disk->queues_per_thread = MAX(options->n_queues_per_thread, 1);
     disk->drain_msec = options->drain_msec;
+    disk->cpus = g_strdup(options->cpus);
     if (options->delay_usec > 0) {
         disk->null_mib = 1;
         disk->delay_usec = options->delay_usec;

@@ -16,6 +16,7 @@ typedef struct {
     guint n_queues_per_thread; /* 0: 1 */
     guint delay_usec;          /* > 0: a null store that takes its time */
     guint drain_msec;          /* 0: 30 s */
+    const char *cpus;          /* NULL: all */
     const char *image;         /* NULL: a file of its own */
     gboolean direct;           /* O_DIRECT, where the image can */
 } WorkerOptions;
