@@ -21,6 +21,7 @@ make_up(GRand *random, guint index, guint n_values)
     double base = MIN(exp(1.7 + 0.8 * normal(random)), 80); /* median 5.5 % */
     double swing = g_rand_double_range(random, 0, 0.5);
     double phase = g_rand_double_range(random, 0, 1);
+    const guint a_day = LB_TRACE_VALUES_A_DAY;
     double noise = 0;
     guint burst_left = 0;
     double burst = 0;
@@ -29,7 +30,7 @@ make_up(GRand *random, guint index, guint n_values)
     trace->n_values = n_values;
     trace->percent = g_new0(float, n_values + 1);
     for (guint i = 0; i < n_values; i++) {
-        double day = sin(2 * G_PI * ((double)i / LB_TRACE_VALUES_A_DAY + phase));
+        double day = sin(2 * G_PI * ((double)i / a_day + phase));
 
         noise = PERSISTENCE * noise + sqrt(1 - PERSISTENCE * PERSISTENCE) * normal(random);
         if (burst_left == 0 && g_rand_double(random) < 0.006) {
