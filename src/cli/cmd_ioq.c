@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "cli/subcommand.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 #include "common/base/text.h"
@@ -255,39 +256,97 @@ tell_daemon(const CliIoqOptions *options, const char *method, const char *domain
     return answer ? CLI_EXIT_OK : cli_report_error("ioq", &error, CLI_EXIT_FAILED);
 }
 
+static int
+restart(const CliIoqOptions *options, const char *domain)
+{
+    return tell_daemon(options, "ioq/restart", domain);
+}
+
+static int
+refresh(const CliIoqOptions *options, const char *domain)
+{
+    return tell_daemon(options, "ioq/refresh", domain);
+}
+
+static const struct {
+    const char *name;
+    gboolean needs_domain;
+    int (*run)(const CliIoqOptions *options, const char *domain);
+    const char *const *options; /* that it takes; NULL-terminated */
+} subcommands[] = {
+    {"status", FALSE, status, (const char *const[]){"socket", "timeout", "json", NULL}},
+    {"restart", TRUE, restart, (const char *const[]){"socket", "timeout", NULL}},
+    {"refresh", TRUE, refresh, (const char *const[]){"socket", "timeout", NULL}},
+    {"apply", TRUE, cli_ioq_apply,
+     (const char *const[]){"connect", "policy-dir", "dry-run", "timeout", "json", NULL}},
+    {"tune", FALSE, cli_ioq_tune,
+     (const char *const[]){"connect", "policy-dir", "target", "image", "null", "queues", "depth",
+                           "time", "plot", "worker", "timeout", "json", NULL}},
+};
+
+/* The parser leaves "--" before what only looks like an option, as a domain's name may. */
+static void
+drop_dashes(char **words)
+{
+    while (*words && !g_str_equal(*words, "--")) {
+        words++;
+    }
+    for (; *words; words++) {
+        words[0] = words[1];
+    }
+}
+
+/* Returns: the exit status. @words: NULL-terminated, without options. */
+static int
+run(const CliIoqOptions *options, int argc, char **argv, char **words)
+{
+    guint n_words;
+
+    drop_dashes(words);
+    n_words = g_strv_length(words);
+    for (gsize i = 0; n_words > 0 && i < G_N_ELEMENTS(subcommands); i++) {
+        const GantryOption *foreign;
+
+        if (!g_str_equal(words[0], subcommands[i].name) || n_words > 2 ||
+            (subcommands[i].needs_domain && n_words < 2)) {
+            continue;
+        }
+        foreign = cli_foreign_option(cli_ioq_options, sizeof(CliIoqOptions), argc, argv,
+                                     subcommands[i].options);
+        if (foreign) {
+            fprintf(stderr, _("gantry ioq: '%1$s' has no option --%2$s; see --help\n"), words[0],
+                    foreign->name);
+            return CLI_EXIT_USAGE;
+        }
+        return subcommands[i].run(options, words[1]);
+    }
+    if (n_words > 0) {
+        g_autofree char *text = g_strjoinv(" ", words);
+
+        fprintf(stderr, "gantry ioq: '%s'?\n", text);
+    }
+    fputs(_("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
+            "apply DOMAIN\n"),
+          stderr);
+    return CLI_EXIT_USAGE;
+}
+
 int
 cli_ioq(int argc, char **argv)
 {
     CliIoqOptions options = {0};
     g_autoptr(GError) error = NULL;
+    g_autofree char **given = g_memdup2(argv, ((gsize)argc + 1) * sizeof(*argv));
+    int n_given = argc;
     int result;
 
     gantry_options_init(cli_ioq_options, &options);
-    if (!gantry_options_parse_argv(cli_ioq_options, &options,
-                                   "gantry ioq [OPTION...] COMMAND [DOMAIN]", _(ioq_examples),
-                                   &argc, &argv, &error)) {
-        result = cli_report_error("ioq", &error, CLI_EXIT_USAGE);
-    } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "status")) {
-        result = status(&options, argc > 2 ? argv[2] : NULL);
-    } else if (argc == 3 && g_str_equal(argv[1], "restart")) {
-        result = tell_daemon(&options, "ioq/restart", argv[2]);
-    } else if (argc == 3 && g_str_equal(argv[1], "refresh")) {
-        result = tell_daemon(&options, "ioq/refresh", argv[2]);
-    } else if (argc == 3 && g_str_equal(argv[1], "apply")) {
-        result = cli_ioq_apply(&options, argv[2]);
-    } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "tune")) {
-        result = cli_ioq_tune(&options, argc > 2 ? argv[2] : NULL);
+    if (gantry_options_parse_argv(cli_ioq_options, &options,
+                                  "gantry ioq [OPTION...] COMMAND [DOMAIN]", _(ioq_examples), &argc,
+                                  &argv, &error)) {
+        result = run(&options, n_given, given, argv + 1);
     } else {
-        if (argc > 1) {
-            g_autofree char *words = g_strjoinv(" ", argv + 1);
-
-            fprintf(stderr, "gantry ioq: '%s'?\n", words);
-        }
-        fputs(
-            _("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
-              "apply DOMAIN\n"),
-            stderr);
-        result = CLI_EXIT_USAGE;
+        result = cli_report_error("ioq", &error, CLI_EXIT_USAGE);
     }
     gantry_options_clear(cli_ioq_options, &options);
     return result;
