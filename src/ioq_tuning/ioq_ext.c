@@ -70,7 +70,48 @@ static const GantryField fields[] = {
 static const GantryElementSpec *const children[] = {&device, NULL};
 static const GantryElementSpec root = {.name = "tuning", .fields = fields, .children = children};
 
-/* One <device> a target, a format only with a source, and an export only of a server. */
+/* Are both the same image? A server may offer several. */
+static gboolean
+have_same_source(const GantryElement *a, const GantryElement *b)
+{
+    g_autofree char *source_a = NULL;
+    g_autofree char *source_b = NULL;
+
+    if (!gantry_element_has(a, "source") || !gantry_element_has(b, "source")) {
+        return FALSE;
+    }
+    source_a = g_canonicalize_filename(gantry_element_string(a, "source"), "/");
+    source_b = g_canonicalize_filename(gantry_element_string(b, "source"), "/");
+    return g_str_equal(source_a, source_b) &&
+           g_strcmp0(gantry_element_string(a, "export"), gantry_element_string(b, "export")) == 0;
+}
+
+/* Two disks on one image would each write over what the other has written. */
+static gboolean
+check_sources(const GantryElement *element, const char *where, GError **error)
+{
+    for (guint i = 0; i < element->children->len; i++) {
+        const GantryElement *child = element->children->pdata[i];
+
+        for (guint k = 0; k < i; k++) {
+            const GantryElement *before = element->children->pdata[k];
+
+            if (have_same_source(before, child)) {
+                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                            _("%1$s: targets '%2$s' and '%3$s' have the same 'source' %4$s: an "
+                              "image can be one disk's only"),
+                            where, gantry_element_string(before, "target"),
+                            gantry_element_string(child, "target"),
+                            gantry_element_string(child, "source"));
+                return FALSE;
+            }
+        }
+    }
+    return TRUE;
+}
+
+/* One <device> a target, a format only with a source, an export only of a server, and no image
+ * twice. */
 static gboolean
 validate(const GantryElement *element, const char *where, GError **error)
 {
@@ -95,7 +136,7 @@ validate(const GantryElement *element, const char *where, GError **error)
             return FALSE;
         }
     }
-    return TRUE;
+    return check_sources(element, where, error);
 }
 
 /* QEMU waits for the socket of a disk of ours, without end: it must be there before QEMU is. */
