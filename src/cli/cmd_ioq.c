@@ -6,6 +6,7 @@
 #include "cli/ioq.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include "cli/subcommand.h"
@@ -18,6 +19,7 @@
 
 #define NAME_COLUMNS   20
 #define RESTART_FACTOR 2 /* the daemon waits for the old worker, too */
+#define LOOK_MSEC      100
 
 const GantryOption cli_ioq_options[] = {
     {.name = "socket",
@@ -183,60 +185,97 @@ is_wanted(JsonObject *vm, const char *wanted)
            g_strcmp0(json_object_get_string_member_with_default(vm, "uuid", ""), wanted) == 0;
 }
 
+/* NULL: it does not answer. */
+static JsonObject *
+worker_of(JsonObject *vm)
+{
+    JsonNode *worker = json_object_get_member(vm, "worker");
+
+    return worker && JSON_NODE_HOLDS_OBJECT(worker) ? json_node_get_object(worker) : NULL;
+}
+
 static void
 print_vm(JsonObject *vm)
 {
     const char *domain = json_object_get_string_member_with_default(vm, "domain", "?");
-    JsonNode *worker = json_object_get_member(vm, "worker");
+    JsonObject *worker = worker_of(vm);
     JsonArray *disks;
 
-    if (!worker || !JSON_NODE_HOLDS_OBJECT(worker)) {
+    if (!worker) {
         g_autofree char *printable = gantry_printable(domain);
         g_autofree char *name = cli_padded(printable, NAME_COLUMNS);
 
         printf("%s %s\n", name, _("its worker does not answer"));
         return;
     }
-    disks = json_object_get_array_member(json_node_get_object(worker), "disks");
+    disks = json_object_get_array_member(worker, "disks");
     for (guint i = 0; i < json_array_get_length(disks); i++) {
         print_disk(domain, json_array_get_object_element(disks, i));
     }
+}
+
+/* The daemon's answer, with those VMs that are @domain (NULL: all). */
+static JsonNode *
+ask_status(const CliIoqOptions *options, const char *domain, JsonArray **ret_vms, GError **error)
+{
+    JsonNode *answer =
+        gantry_rpc_call(options->socket, "ioq/status", NULL, (guint)options->timeout_msec, error);
+    JsonArray *vms;
+
+    if (!answer) {
+        return NULL;
+    }
+    vms = json_object_get_array_member(json_node_get_object(answer), "vms");
+    for (guint i = json_array_get_length(vms); i > 0; i--) {
+        if (!is_wanted(json_array_get_object_element(vms, i - 1), domain)) {
+            json_array_remove_element(vms, i - 1);
+        }
+    }
+    *ret_vms = vms;
+    return answer;
+}
+
+static int
+report_not_served(const char *domain)
+{
+    g_autofree char *printable = gantry_printable(domain);
+
+    fprintf(stderr, _("gantry ioq: no disk of domain '%s' is served here\n"), printable);
+    return CLI_EXIT_FAILED;
 }
 
 static int
 status(const CliIoqOptions *options, const char *domain)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(JsonNode) answer =
-        gantry_rpc_call(options->socket, "ioq/status", NULL, (guint)options->timeout_msec, &error);
-    JsonArray *vms;
-    guint n = 0;
+    JsonArray *vms = NULL;
+    g_autoptr(JsonNode) answer = ask_status(options, domain, &vms, &error);
+    guint n = answer ? json_array_get_length(vms) : 0;
+    gboolean all_answer = TRUE;
 
     if (!answer) {
         return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
     }
-    vms = json_object_get_array_member(json_node_get_object(answer), "vms");
-    for (guint i = json_array_get_length(vms); i > 0; i--) {
-        if (is_wanted(json_array_get_object_element(vms, i - 1), domain)) {
-            n++;
-        } else {
-            json_array_remove_element(vms, i - 1);
-        }
+    for (guint i = 0; i < n; i++) {
+        all_answer = all_answer && worker_of(json_array_get_object_element(vms, i));
     }
     if (options->json) {
         cli_print_json(json_node_copy(answer));
-    } else if (n == 0) {
-        puts(domain ? _("No disk of this domain is served here.") : _("No disk is served here."));
-    } else {
+    } else if (n > 0) {
         g_autofree char *title = cli_padded(_("DOMAIN"), NAME_COLUMNS);
 
         printf("%s %-8s %5s %8s %12s %9s %9s %9s\n", title, _("DISK"), _("QUEUE"), _("THREAD"),
                _("REQUESTS"), _("IN FLIGHT"), "P50 <us", "P99 <us");
-        for (guint i = 0; i < json_array_get_length(vms); i++) {
+        for (guint i = 0; i < n; i++) {
             print_vm(json_array_get_object_element(vms, i));
         }
+    } else if (!domain) {
+        puts(_("No disk is served here."));
     }
-    return domain && n == 0 ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+    if (domain && n == 0) {
+        return report_not_served(domain);
+    }
+    return all_answer ? CLI_EXIT_OK : CLI_EXIT_FAILED;
 }
 
 static int
@@ -256,10 +295,39 @@ tell_daemon(const CliIoqOptions *options, const char *method, const char *domain
     return answer ? CLI_EXIT_OK : cli_report_error("ioq", &error, CLI_EXIT_FAILED);
 }
 
+/* The daemon has started a worker; whether that can do what it should is seen when it answers. */
 static int
 restart(const CliIoqOptions *options, const char *domain)
 {
-    return tell_daemon(options, "ioq/restart", domain);
+    int result = tell_daemon(options, "ioq/restart", domain);
+    gint64 end_usec =
+        g_get_monotonic_time() + (gint64)options->timeout_msec * RESTART_FACTOR * 1000;
+    g_autofree char *printable = gantry_printable(domain);
+
+    while (result == CLI_EXIT_OK) {
+        g_autoptr(GError) error = NULL;
+        JsonArray *vms = NULL;
+        g_autoptr(JsonNode) answer = ask_status(options, domain, &vms, &error);
+
+        if (!answer) {
+            return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
+        }
+        if (json_array_get_length(vms) == 0) {
+            return report_not_served(domain); /* the domain has ended */
+        }
+        if (worker_of(json_array_get_object_element(vms, 0))) {
+            return CLI_EXIT_OK;
+        }
+        if (g_get_monotonic_time() >= end_usec) {
+            fprintf(stderr,
+                    _("gantry ioq: the new worker of domain '%s' does not answer, so its disks "
+                      "stand still; gantry-ioqd's log says why\n"),
+                    printable);
+            return CLI_EXIT_FAILED;
+        }
+        poll(NULL, 0, LOOK_MSEC); /* between two looks */
+    }
+    return result;
 }
 
 static int
