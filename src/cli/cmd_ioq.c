@@ -6,8 +6,10 @@
 #include "cli/ioq.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 
+#include "cli/subcommand.h"
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 #include "common/base/text.h"
@@ -17,6 +19,7 @@
 
 #define NAME_COLUMNS   20
 #define RESTART_FACTOR 2 /* the daemon waits for the old worker, too */
+#define LOOK_MSEC      100
 
 const GantryOption cli_ioq_options[] = {
     {.name = "socket",
@@ -182,60 +185,97 @@ is_wanted(JsonObject *vm, const char *wanted)
            g_strcmp0(json_object_get_string_member_with_default(vm, "uuid", ""), wanted) == 0;
 }
 
+/* NULL: it does not answer. */
+static JsonObject *
+worker_of(JsonObject *vm)
+{
+    JsonNode *worker = json_object_get_member(vm, "worker");
+
+    return worker && JSON_NODE_HOLDS_OBJECT(worker) ? json_node_get_object(worker) : NULL;
+}
+
 static void
 print_vm(JsonObject *vm)
 {
     const char *domain = json_object_get_string_member_with_default(vm, "domain", "?");
-    JsonNode *worker = json_object_get_member(vm, "worker");
+    JsonObject *worker = worker_of(vm);
     JsonArray *disks;
 
-    if (!worker || !JSON_NODE_HOLDS_OBJECT(worker)) {
+    if (!worker) {
         g_autofree char *printable = gantry_printable(domain);
         g_autofree char *name = cli_padded(printable, NAME_COLUMNS);
 
         printf("%s %s\n", name, _("its worker does not answer"));
         return;
     }
-    disks = json_object_get_array_member(json_node_get_object(worker), "disks");
+    disks = json_object_get_array_member(worker, "disks");
     for (guint i = 0; i < json_array_get_length(disks); i++) {
         print_disk(domain, json_array_get_object_element(disks, i));
     }
+}
+
+/* The daemon's answer, with those VMs that are @domain (NULL: all). */
+static JsonNode *
+ask_status(const CliIoqOptions *options, const char *domain, JsonArray **ret_vms, GError **error)
+{
+    JsonNode *answer =
+        gantry_rpc_call(options->socket, "ioq/status", NULL, (guint)options->timeout_msec, error);
+    JsonArray *vms;
+
+    if (!answer) {
+        return NULL;
+    }
+    vms = json_object_get_array_member(json_node_get_object(answer), "vms");
+    for (guint i = json_array_get_length(vms); i > 0; i--) {
+        if (!is_wanted(json_array_get_object_element(vms, i - 1), domain)) {
+            json_array_remove_element(vms, i - 1);
+        }
+    }
+    *ret_vms = vms;
+    return answer;
+}
+
+static int
+report_not_served(const char *domain)
+{
+    g_autofree char *printable = gantry_printable(domain);
+
+    fprintf(stderr, _("gantry ioq: no disk of domain '%s' is served here\n"), printable);
+    return CLI_EXIT_FAILED;
 }
 
 static int
 status(const CliIoqOptions *options, const char *domain)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(JsonNode) answer =
-        gantry_rpc_call(options->socket, "ioq/status", NULL, (guint)options->timeout_msec, &error);
-    JsonArray *vms;
-    guint n = 0;
+    JsonArray *vms = NULL;
+    g_autoptr(JsonNode) answer = ask_status(options, domain, &vms, &error);
+    guint n = answer ? json_array_get_length(vms) : 0;
+    gboolean all_answer = TRUE;
 
     if (!answer) {
         return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
     }
-    vms = json_object_get_array_member(json_node_get_object(answer), "vms");
-    for (guint i = json_array_get_length(vms); i > 0; i--) {
-        if (is_wanted(json_array_get_object_element(vms, i - 1), domain)) {
-            n++;
-        } else {
-            json_array_remove_element(vms, i - 1);
-        }
+    for (guint i = 0; i < n; i++) {
+        all_answer = all_answer && worker_of(json_array_get_object_element(vms, i));
     }
     if (options->json) {
         cli_print_json(json_node_copy(answer));
-    } else if (n == 0) {
-        puts(domain ? _("No disk of this domain is served here.") : _("No disk is served here."));
-    } else {
+    } else if (n > 0) {
         g_autofree char *title = cli_padded(_("DOMAIN"), NAME_COLUMNS);
 
         printf("%s %-8s %5s %8s %12s %9s %9s %9s\n", title, _("DISK"), _("QUEUE"), _("THREAD"),
                _("REQUESTS"), _("IN FLIGHT"), "P50 <us", "P99 <us");
-        for (guint i = 0; i < json_array_get_length(vms); i++) {
+        for (guint i = 0; i < n; i++) {
             print_vm(json_array_get_object_element(vms, i));
         }
+    } else if (!domain) {
+        puts(_("No disk is served here."));
     }
-    return domain && n == 0 ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+    if (domain && n == 0) {
+        return report_not_served(domain);
+    }
+    return all_answer ? CLI_EXIT_OK : CLI_EXIT_FAILED;
 }
 
 static int
@@ -255,39 +295,126 @@ tell_daemon(const CliIoqOptions *options, const char *method, const char *domain
     return answer ? CLI_EXIT_OK : cli_report_error("ioq", &error, CLI_EXIT_FAILED);
 }
 
+/* The daemon has started a worker; whether that can do what it should is seen when it answers. */
+static int
+restart(const CliIoqOptions *options, const char *domain)
+{
+    int result = tell_daemon(options, "ioq/restart", domain);
+    gint64 end_usec =
+        g_get_monotonic_time() + (gint64)options->timeout_msec * RESTART_FACTOR * 1000;
+    g_autofree char *printable = gantry_printable(domain);
+
+    while (result == CLI_EXIT_OK) {
+        g_autoptr(GError) error = NULL;
+        JsonArray *vms = NULL;
+        g_autoptr(JsonNode) answer = ask_status(options, domain, &vms, &error);
+
+        if (!answer) {
+            return cli_report_error("ioq", &error, CLI_EXIT_FAILED);
+        }
+        if (json_array_get_length(vms) == 0) {
+            return report_not_served(domain); /* the domain has ended */
+        }
+        if (worker_of(json_array_get_object_element(vms, 0))) {
+            return CLI_EXIT_OK;
+        }
+        if (g_get_monotonic_time() >= end_usec) {
+            fprintf(stderr,
+                    _("gantry ioq: the new worker of domain '%s' does not answer, so its disks "
+                      "stand still; gantry-ioqd's log says why\n"),
+                    printable);
+            return CLI_EXIT_FAILED;
+        }
+        poll(NULL, 0, LOOK_MSEC); /* between two looks */
+    }
+    return result;
+}
+
+static int
+refresh(const CliIoqOptions *options, const char *domain)
+{
+    return tell_daemon(options, "ioq/refresh", domain);
+}
+
+static const struct {
+    const char *name;
+    gboolean needs_domain;
+    int (*run)(const CliIoqOptions *options, const char *domain);
+    const char *const *options; /* that it takes; NULL-terminated */
+} subcommands[] = {
+    {"status", FALSE, status, (const char *const[]){"socket", "timeout", "json", NULL}},
+    {"restart", TRUE, restart, (const char *const[]){"socket", "timeout", NULL}},
+    {"refresh", TRUE, refresh, (const char *const[]){"socket", "timeout", NULL}},
+    {"apply", TRUE, cli_ioq_apply,
+     (const char *const[]){"connect", "policy-dir", "dry-run", "timeout", "json", NULL}},
+    {"tune", FALSE, cli_ioq_tune,
+     (const char *const[]){"connect", "policy-dir", "target", "image", "null", "queues", "depth",
+                           "time", "plot", "worker", "timeout", "json", NULL}},
+};
+
+/* The parser leaves "--" before what only looks like an option, as a domain's name may. */
+static void
+drop_dashes(char **words)
+{
+    while (*words && !g_str_equal(*words, "--")) {
+        words++;
+    }
+    for (; *words; words++) {
+        words[0] = words[1];
+    }
+}
+
+/* Returns: the exit status. @words: NULL-terminated, without options. */
+static int
+run(const CliIoqOptions *options, int argc, char **argv, char **words)
+{
+    guint n_words;
+
+    drop_dashes(words);
+    n_words = g_strv_length(words);
+    for (gsize i = 0; n_words > 0 && i < G_N_ELEMENTS(subcommands); i++) {
+        const GantryOption *foreign;
+
+        if (!g_str_equal(words[0], subcommands[i].name) || n_words > 2 ||
+            (subcommands[i].needs_domain && n_words < 2)) {
+            continue;
+        }
+        foreign = cli_foreign_option(cli_ioq_options, sizeof(CliIoqOptions), argc, argv,
+                                     subcommands[i].options);
+        if (foreign) {
+            fprintf(stderr, _("gantry ioq: '%1$s' has no option --%2$s; see --help\n"), words[0],
+                    foreign->name);
+            return CLI_EXIT_USAGE;
+        }
+        return subcommands[i].run(options, words[1]);
+    }
+    if (n_words > 0) {
+        g_autofree char *text = g_strjoinv(" ", words);
+
+        fprintf(stderr, "gantry ioq: '%s'?\n", text);
+    }
+    fputs(_("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
+            "apply DOMAIN\n"),
+          stderr);
+    return CLI_EXIT_USAGE;
+}
+
 int
 cli_ioq(int argc, char **argv)
 {
     CliIoqOptions options = {0};
     g_autoptr(GError) error = NULL;
+    g_autofree char **given = g_memdup2(argv, ((gsize)argc + 1) * sizeof(*argv));
+    int n_given = argc;
     int result;
 
     gantry_options_init(cli_ioq_options, &options);
-    if (!gantry_options_parse_argv(cli_ioq_options, &options,
-                                   "gantry ioq [OPTION...] COMMAND [DOMAIN]", _(ioq_examples),
-                                   &argc, &argv, &error)) {
-        result = cli_report_error("ioq", &error, CLI_EXIT_USAGE);
-    } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "status")) {
-        result = status(&options, argc > 2 ? argv[2] : NULL);
-    } else if (argc == 3 && g_str_equal(argv[1], "restart")) {
-        result = tell_daemon(&options, "ioq/restart", argv[2]);
-    } else if (argc == 3 && g_str_equal(argv[1], "refresh")) {
-        result = tell_daemon(&options, "ioq/refresh", argv[2]);
-    } else if (argc == 3 && g_str_equal(argv[1], "apply")) {
-        result = cli_ioq_apply(&options, argv[2]);
-    } else if ((argc == 2 || argc == 3) && g_str_equal(argv[1], "tune")) {
-        result = cli_ioq_tune(&options, argc > 2 ? argv[2] : NULL);
+    if (gantry_options_parse_argv(cli_ioq_options, &options,
+                                  "gantry ioq [OPTION...] COMMAND [DOMAIN]", _(ioq_examples), &argc,
+                                  &argv, &error)) {
+        result = run(&options, n_given, given, argv + 1);
     } else {
-        if (argc > 1) {
-            g_autofree char *words = g_strjoinv(" ", argv + 1);
-
-            fprintf(stderr, "gantry ioq: '%s'?\n", words);
-        }
-        fputs(
-            _("gantry ioq: give a command: status [DOMAIN], tune [DOMAIN], or restart, refresh or "
-              "apply DOMAIN\n"),
-            stderr);
-        result = CLI_EXIT_USAGE;
+        result = cli_report_error("ioq", &error, CLI_EXIT_USAGE);
     }
     gantry_options_clear(cli_ioq_options, &options);
     return result;

@@ -4,7 +4,8 @@
 #include "common/base/error.h"
 #include "common/base/i18n.h"
 
-#define MAX_DEVICES 64
+#define MAX_DEVICES     64
+#define IOQ_SOCKET_MARK "gantry/ioq/" /* as the hook's front has it */
 
 static const char *const formats[] = {"raw", "qcow2", "nbd", NULL};
 
@@ -70,7 +71,48 @@ static const GantryField fields[] = {
 static const GantryElementSpec *const children[] = {&device, NULL};
 static const GantryElementSpec root = {.name = "tuning", .fields = fields, .children = children};
 
-/* One <device> a target, a format only with a source, and an export only of a server. */
+/* Are both the same image? A server may offer several. */
+static gboolean
+have_same_source(const GantryElement *a, const GantryElement *b)
+{
+    g_autofree char *source_a = NULL;
+    g_autofree char *source_b = NULL;
+
+    if (!gantry_element_has(a, "source") || !gantry_element_has(b, "source")) {
+        return FALSE;
+    }
+    source_a = g_canonicalize_filename(gantry_element_string(a, "source"), "/");
+    source_b = g_canonicalize_filename(gantry_element_string(b, "source"), "/");
+    return g_str_equal(source_a, source_b) &&
+           g_strcmp0(gantry_element_string(a, "export"), gantry_element_string(b, "export")) == 0;
+}
+
+/* Two disks on one image would each write over what the other has written. */
+static gboolean
+check_sources(const GantryElement *element, const char *where, GError **error)
+{
+    for (guint i = 0; i < element->children->len; i++) {
+        const GantryElement *child = element->children->pdata[i];
+
+        for (guint k = 0; k < i; k++) {
+            const GantryElement *before = element->children->pdata[k];
+
+            if (have_same_source(before, child)) {
+                g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_CONFLICT,
+                            _("%1$s: targets '%2$s' and '%3$s' have the same 'source' %4$s: an "
+                              "image can be one disk's only"),
+                            where, gantry_element_string(before, "target"),
+                            gantry_element_string(child, "target"),
+                            gantry_element_string(child, "source"));
+                return FALSE;
+            }
+        }
+    }
+    return TRUE;
+}
+
+/* One <device> a target, a format only with a source, an export only of a server, and no image
+ * twice. */
 static gboolean
 validate(const GantryElement *element, const char *where, GError **error)
 {
@@ -95,7 +137,7 @@ validate(const GantryElement *element, const char *where, GError **error)
             return FALSE;
         }
     }
-    return TRUE;
+    return check_sources(element, where, error);
 }
 
 /* QEMU waits for the socket of a disk of ours, without end: it must be there before QEMU is. */
@@ -110,6 +152,62 @@ is_required(const GantryElement *element)
     return FALSE;
 }
 
+static gboolean
+is_served(const GantryElement *element, const char *target)
+{
+    for (guint i = 0; element && i < element->children->len; i++) {
+        const GantryElement *child = element->children->pdata[i];
+
+        if (gantry_element_has(child, "source") &&
+            g_strcmp0(gantry_element_string(child, "target"), target) == 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* (transfer full) (nullable): a vhost-user disk's socket in the folder that is gantry-ioqd's. */
+static char *
+our_socket(const xmlNode *disk)
+{
+    static const char *const folders[] = {"/run/" IOQ_SOCKET_MARK, "/var/run/" IOQ_SOCKET_MARK};
+    const xmlNode *source = gantry_xml_next_child(disk, NULL, NULL, "source");
+    g_autofree char *type = gantry_xml_attribute(disk, "type");
+    g_autofree char *path = source ? gantry_xml_attribute(source, "path") : NULL;
+
+    for (gsize i = 0; path && g_strcmp0(type, "vhostuser") == 0 && i < G_N_ELEMENTS(folders); i++) {
+        if (g_str_has_prefix(path, folders[i])) {
+            return g_steal_pointer(&path);
+        }
+    }
+    return NULL;
+}
+
+/* A disk of ours that no <device> is about: nobody would make its socket, and QEMU would wait. */
+static gboolean
+check_domain(GantryXml *domain, const GantryElement *element, GError **error)
+{
+    const xmlNode *devices = gantry_xml_path(domain, "devices");
+    const xmlNode *disk = NULL;
+
+    while (devices && (disk = gantry_xml_next_child(devices, disk, NULL, "disk"))) {
+        const xmlNode *target = gantry_xml_next_child(disk, NULL, NULL, "target");
+        g_autofree char *dev = target ? gantry_xml_attribute(target, "dev") : NULL;
+        g_autofree char *socket = our_socket(disk);
+
+        if (socket && !is_served(element, dev)) {
+            g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_NOT_FOUND,
+                        _("disk '%1$s' has the socket %2$s, which gantry-ioqd is to serve, but the "
+                          "domain's settings do not say what: give its metadata <tuning "
+                          "xmlns='urn:gantry:ioq:1'><device target='%1$s' source='...' "
+                          "format='...'/></tuning>"),
+                        dev ? dev : "?", socket);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 const GantryExtension ioq_extension = {
     .feature = "ioq",
     .uri = "urn:gantry:ioq:1",
@@ -117,4 +215,5 @@ const GantryExtension ioq_extension = {
     .daemon = "ioqd",
     .validate = validate,
     .is_required = is_required,
+    .check_domain = check_domain,
 };

@@ -144,6 +144,24 @@ resolve_settings(const HookRun *run, HookState *state, GError **error)
     return TRUE;
 }
 
+/* What the domain has without settings that it cannot do without. */
+static gboolean
+check_domain(const HookRun *run, const HookState *state, GError **error)
+{
+    if (!state->settings || run->operation->failure != HOOK_FAILURE_REFUSES) {
+        return TRUE;
+    }
+    for (const GantryExtension *const *e = run->extensions; *e; e++) {
+        const GantryFeatureSettings *feature = gantry_settings_get(state->settings, (*e)->feature);
+
+        if ((*e)->check_domain &&
+            !(*e)->check_domain(state->domain, feature->enabled ? feature->element : NULL, error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 static GantryCpuset *
 read_online_cpus(const char *root, GError **error)
 {
@@ -264,6 +282,10 @@ run_steps(const HookRun *run, HookState *state, GError **error)
     }
     local = NULL;
     if (!resolve_settings(run, state, &local) && !fail(run, local, error)) {
+        return FALSE;
+    }
+    local = NULL;
+    if (!check_domain(run, state, &local) && !fail(run, local, error)) {
         return FALSE;
     }
     local = NULL;

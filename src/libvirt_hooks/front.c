@@ -43,7 +43,9 @@ enum {
     MAX_SEARCHED = 64 * 1024 * 1024, /* where we give up looking for settings */
 };
 
-static const char mark[] = "gantry:"; /* that a domain has settings; see is_wanted() */
+/* That a domain has settings, or disks that cannot do without; see is_wanted(). */
+static const char *const marks[] = {"gantry:", "gantry/ioq/"};
+enum { LONGEST_MARK = 11 };
 
 typedef struct {
     const HookPaths *paths;
@@ -51,7 +53,7 @@ typedef struct {
     const char *domain;
     char *xml;
     size_t length;
-    bool has_settings; /* the XML holds "gantry:" */
+    bool has_settings; /* the XML holds a mark */
     bool too_large;    /* for the engine */
 } Front;
 
@@ -130,10 +132,11 @@ has_refusals(const HookPaths *paths)
 
 /*
  * A domain's own settings hold the bytes "gantry:", in a namespace (urn:gantry:...) or an extra
- * spec's name (gantry:...); libvirt writes XML without character references for letters. Policies
- * may give settings to any domain. The end of a domain concerns daemons even if its settings were
- * taken out meanwhile. While a restore has left a refusal, any domain may be the one that it is
- * about: only the engine reads uuids.
+ * spec's name (gantry:...); libvirt writes XML without character references for letters. A disk
+ * that gantry-ioqd is to serve has its socket in /run/gantry/ioq: without settings it is refused.
+ * Policies may give settings to any domain. The end of a domain concerns daemons even if its
+ * settings were taken out meanwhile. While a restore has left a refusal, any domain may be the one
+ * that it is about: only the engine reads uuids.
  */
 static bool
 is_wanted(const Front *front)
@@ -146,14 +149,25 @@ is_wanted(const Front *front)
            has_refusals(paths);
 }
 
+static bool
+has_mark(const Front *front)
+{
+    for (size_t i = 0; front->length > 0 && i < sizeof(marks) / sizeof(marks[0]); i++) {
+        if (memmem(front->xml, front->length, marks[i], strlen(marks[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
- * Is the mark in what is still to be read? Whether a domain too large for us is refused depends on
- * it. Overwrites the XML but for its last bytes, with which the mark may begin.
+ * Is a mark in what is still to be read? Whether a domain too large for us is refused depends on
+ * it. Overwrites the XML but for its last bytes, with which a mark may begin.
  */
 static bool
 rest_has_settings(Front *front)
 {
-    const size_t overlap = strlen(mark) - 1;
+    const size_t overlap = LONGEST_MARK - 1;
     size_t total = front->length;
 
     while (total <= MAX_SEARCHED) {
@@ -168,7 +182,7 @@ rest_has_settings(Front *front)
         }
         front->length = overlap + (size_t)got;
         total += (size_t)got;
-        if (memmem(front->xml, front->length, mark, strlen(mark))) {
+        if (has_mark(front)) {
             return true;
         }
     }
@@ -207,8 +221,7 @@ read_stdin(Front *front, char *problem, size_t size)
             front->length += (size_t)got;
         }
     }
-    front->has_settings =
-        front->length > 0 && memmem(front->xml, front->length, mark, strlen(mark));
+    front->has_settings = has_mark(front);
     front->too_large = front->length > MAX_BYTES;
     if (front->too_large) {
         snprintf(problem, size, "the domain's XML is larger than %d MiB", MAX_BYTES >> 20);

@@ -193,6 +193,32 @@ parse(const GantryOption *option, const char *text, GantryOptionValue *ret_value
     g_assert_not_reached();
 }
 
+/* The examples are allowed themselves. */
+static char *
+allowed_durations(const GantryOption *option)
+{
+    static const guint64 examples[] = {500, 3 * 1000, 2 * 60 * 1000, 60 * 60 * 1000};
+    gboolean bounded = is_bounded(option);
+    g_autoptr(GString) list = g_string_new(NULL);
+    g_autofree char *min = duration_text((guint64)option->min);
+    g_autofree char *max = duration_text((guint64)option->max);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(examples); i++) {
+        if (!bounded ||
+            ((double)examples[i] >= option->min && (double)examples[i] <= option->max)) {
+            g_autofree char *text = duration_text(examples[i]);
+
+            g_string_append_printf(list, "%s%s", list->len > 0 ? ", " : "", text);
+        }
+    }
+    if (!bounded) {
+        return g_strdup_printf(_("a time, as %s"), list->str);
+    }
+    return list->len > 0
+               ? g_strdup_printf(_("a time from %1$s to %2$s, as %3$s"), min, max, list->str)
+               : g_strdup_printf(_("a time from %1$s to %2$s"), min, max);
+}
+
 static char *
 allowed_text(const GantryOption *option)
 {
@@ -205,14 +231,8 @@ allowed_text(const GantryOption *option)
         return bounded ? g_strdup_printf(_("a whole number from %1$.0f to %2$.0f"), option->min,
                                          option->max)
                        : g_strdup(_("a whole number"));
-    case GANTRY_OPTION_DURATION: {
-        g_autofree char *min = duration_text((guint64)option->min);
-        g_autofree char *max = duration_text((guint64)option->max);
-
-        return bounded
-                   ? g_strdup_printf(_("a time from %1$s to %2$s, as 500ms, 3s, 2m, 1h"), min, max)
-                   : g_strdup(_("a time, as 500ms, 3s, 2m, 1h"));
-    }
+    case GANTRY_OPTION_DURATION:
+        return allowed_durations(option);
     case GANTRY_OPTION_PERCENT:
         return g_strdup_printf(_("a percentage from %1$g to %2$g"), bounded ? option->min : 0.0,
                                bounded ? option->max : 100.0);

@@ -20,6 +20,10 @@ typedef struct {
     /* May a domain with these effective settings not run without @daemon, also where it does not
      * say required='yes'? NULL: it may. */
     gboolean (*is_required)(const GantryElement *element);
+    /* Does the domain, beside its settings, ask for what only they can give? Asked of a domain that
+     * is to start here, also where the feature is off (@element: NULL). FALSE with what is missing,
+     * and what to do. NULL: it never does. */
+    gboolean (*check_domain)(GantryXml *domain, const GantryElement *element, GError **error);
 } GantryExtension;
 
 #define GANTRY_EXTENSION_URI_PREFIX "urn:gantry:"

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,11 +51,19 @@ static gboolean
 open_disk(const ScratchWorkerOptions *options, WorkerDisk *disk, GSubprocessLauncher *launcher,
           GError **error)
 {
+    struct stat status;
     int fd;
 
     if (!options->image) {
         disk->null_mib = NULL_MIB;
         return TRUE;
+    }
+    /* Not by the open file: to open a FIFO is to wait for its writer. */
+    if (stat(options->image, &status) == 0 && !S_ISREG(status.st_mode) &&
+        !S_ISBLK(status.st_mode)) {
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
+                    _("the image %s is neither a file nor a block device"), options->image);
+        return FALSE;
     }
     fd = open(options->image, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {

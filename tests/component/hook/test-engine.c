@@ -654,6 +654,56 @@ test_fitting_call(World *world, gconstpointer data)
     g_assert_null(strstr(fake_daemon_call(daemon, G_N_ELEMENTS(told)), "cpuset"));
 }
 
+#define DISK(type, source) \
+    "<disk type='" type "' device='disk'><driver name='qemu' type='raw'/>" source \
+    "<target dev='vdb' bus='virtio'/></disk></devices>"
+#define SOCKET(path) "<source type='unix' path='" path "'/>"
+
+/* A disk with a socket of gantry-ioqd's, which nobody would make: QEMU would wait for it for ever.
+ */
+static void
+test_disk_without_settings(World *world, gconstpointer data)
+{
+    static const struct {
+        const char *metadata;
+        const char *disk;
+        gboolean refused;
+    } cases[] = {
+        {"", DISK("vhostuser", SOCKET("/run/gantry/ioq/a.sock")), TRUE},
+        {"", DISK("vhostuser", SOCKET("/var/run/gantry/ioq/a.sock")), TRUE},
+        {"<q:tuning xmlns:q='urn:gentry:ioq:1'><q:device target='vdb' source='/a' "
+         "format='raw'/></q:tuning>",
+         DISK("vhostuser", SOCKET("/run/gantry/ioq/a.sock")), TRUE},
+        {IOQ(""), DISK("vhostuser", SOCKET("/run/gantry/ioq/a.sock")), TRUE},
+        {IOQ_DEVICE("source='/a' format='raw'"),
+         DISK("vhostuser", SOCKET("/run/gantry/ioq/a.sock")), TRUE}, /* of vda */
+        {"<q:tuning xmlns:q='urn:gantry:ioq:1'><q:device target='vdb'/></q:tuning>",
+         DISK("vhostuser", SOCKET("/run/gantry/ioq/a.sock")), TRUE},
+        /* As it should be, and what is none of ours. */
+        {"<q:tuning xmlns:q='urn:gantry:ioq:1'><q:device target='vdb' source='/a' "
+         "format='raw'/></q:tuning>",
+         DISK("vhostuser", SOCKET("/run/gantry/ioq/a.sock")), FALSE},
+        {"", DISK("vhostuser", SOCKET("/run/spdk/gantry/ioq/a.sock")), FALSE},
+        {"", DISK("file", "<source file='/run/gantry/ioq/a.img'/>"), FALSE},
+    };
+    g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
+    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *plain = world_domain("stdin-migrate.xml", cases[i].metadata);
+        g_autofree char *xml = replace(plain, "</devices>", cases[i].disk);
+
+        for (const HookOperation *o = hook_operations; o->name; o++) {
+            if (cases[i].refused && o->failure == HOOK_FAILURE_REFUSES) {
+                check_failure(world, o, xml, "gantry/ioq/a.sock, which gantry-ioqd is to serve");
+                check_failure(world, o, xml, "<device target='vdb'");
+            } else {
+                check_pass(world, o->name, o->sub_operation, xml);
+            }
+        }
+    }
+}
+
 #define ADD(path, function) g_test_add(path, World, NULL, world_set_up, function, world_tear_down)
 
 int
@@ -690,5 +740,6 @@ main(int argc, char **argv)
     ADD("/hook/engine/no-room", test_no_room);
     ADD("/hook/engine/rewritten-call", test_rewritten_call);
     ADD("/hook/engine/fitting-call", test_fitting_call);
+    ADD("/hook/engine/disk-without-settings", test_disk_without_settings);
     return g_test_run();
 }

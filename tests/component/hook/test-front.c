@@ -70,6 +70,7 @@ test_concern(World *world, gconstpointer data)
         {balance, NULL, all},
         {"<x:y xmlns:x='http://openstack.org/xmlns/libvirt/nova/1.1' name='gantry:ioq.required'/>",
          NULL, all},
+        {"<x:y xmlns:x='urn:x' path='/run/gantry/ioq/a.sock'/>", NULL, all},
         {"", "etc/gantry/policy.d/50-a.conf", all},
         {"", "etc/gantry/host.conf", fitted},
         {"", "run/gantry/encapd.sock", ends},

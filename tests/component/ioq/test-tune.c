@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include "common/base/error.h"
 #include "ioq_tuning/front/front.h"
@@ -18,6 +19,7 @@ typedef struct {
     char *root;
     char *image;
     char *small; /* too small for one block */
+    char *fifo;
 } World;
 
 static char *workers_root; /* folders of workers are made here, and are gone in the end */
@@ -32,6 +34,8 @@ set_up(World *world, gconstpointer data)
     scratch_write_bytes(world->root, "image", content, IMAGE_BYTES);
     world->small = g_build_filename(world->root, "small", NULL);
     scratch_write(world->root, "small", "x");
+    world->fifo = g_build_filename(world->root, "fifo", NULL);
+    g_assert_cmpint(mkfifo(world->fifo, 0600), ==, 0);
 }
 
 static void
@@ -40,6 +44,7 @@ tear_down(World *world, gconstpointer data)
     scratch_remove(world->root);
     g_free(world->image);
     g_free(world->small);
+    g_free(world->fifo);
 }
 
 static void
@@ -150,7 +155,9 @@ test_failures(World *world, gconstpointer data)
 
     assert_fails(&options, GANTRY_ERROR_NOT_FOUND, "/nope/image");
     options.image = world->root;
-    assert_fails(&options, GANTRY_ERROR_UNAVAILABLE, "the worker did not start");
+    assert_fails(&options, GANTRY_ERROR_REFUSED, world->root); /* a folder, by its path */
+    options.image = world->fifo;
+    assert_fails(&options, GANTRY_ERROR_REFUSED, world->fifo);
     options.image = world->image;
     options.worker = "/nope/worker";
     assert_fails(&options, -1, "/nope/worker");

@@ -496,6 +496,33 @@ test_dump_loads_again(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(fixture->target.name, ==, "a;b#c\\d=[e]");
 }
 
+/* What a message offers is allowed. */
+static void
+test_examples_are_allowed(void)
+{
+    static const struct {
+        double min, max;
+        const char *allowed;
+    } cases[] = {
+        {100, 600 * 1000, "allowed: a time from 100ms to 10m, as 500ms, 3s, 2m"},
+        {1000, 24 * 3600 * 1000, "allowed: a time from 1s to 24h, as 3s, 2m, 1h"},
+        {1, 10, "allowed: a time from 1ms to 10ms"},
+        {0, 0, "allowed: a time, as 500ms, 3s, 2m, 1h"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const GantryOption option = {.name = "time",
+                                     .type = GANTRY_OPTION_DURATION,
+                                     .min = cases[i].min,
+                                     .max = cases[i].max};
+        g_autoptr(GError) error = NULL;
+        guint64 msec = 0;
+
+        g_assert_false(gantry_option_set(&option, &msec, "5 days", "--time", &error));
+        g_assert_true(g_str_has_suffix(error->message, cases[i].allowed));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -508,6 +535,7 @@ main(int argc, char **argv)
     ADD("/option/argv-errors", test_argv_errors);
     g_test_add_func("/option/help", test_help);
     g_test_add_func("/option/values", test_values);
+    g_test_add_func("/option/examples-are-allowed", test_examples_are_allowed);
     ADD("/option/file", test_file);
     ADD("/option/missing-file", test_missing_file);
     ADD("/option/drop-in-order", test_drop_in_order);
