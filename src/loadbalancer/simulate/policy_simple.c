@@ -197,7 +197,7 @@ const LbSimPolicy lb_policy_largest = {
 
 const LbSimPolicy lb_policy_stddev = {
     .name = "stddev",
-    .summary = N_("moves VMs while the standard deviation of the loads is over 5 %"),
+    .summary = N_("moves VMs while the standard deviation of the loads is over 5 percent"),
     .begin = begin,
     .decide = decide_by_stddev,
     .end = end,

@@ -101,7 +101,8 @@ read_csv_line(const char *path, guint line, char **fields, GPtrArray *traces, GE
     LbTrace *trace;
 
     if (n < 4 || n - 3 > LB_TRACE_MAX_VALUES) {
-        return wrong(error, path, line, _("a VM's line is " HEADING), fields[0]);
+        return wrong(error, path, line, _("a VM's line needs name, vcpus, memory_mib and values"),
+                     fields[0]);
     }
     if (!gantry_parse_uint(g_strstrip(fields[1]), 1, MAX_VCPUS, &n_vcpus, NULL)) {
         return wrong(error, path, line, _("not a number of vCPUs"), fields[1]);
@@ -127,7 +128,9 @@ read_csv(const char *path, char *text, GPtrArray *traces, GError **error)
     g_auto(GStrv) lines = split_lines(text);
 
     if (!lines[0] || !g_str_equal(g_strstrip(lines[0]), HEADING)) {
-        return wrong(error, path, 1, _("the first line is not " HEADING), lines[0] ? lines[0] : "");
+        g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_INVALID,
+                    _("%1$s:1: the first line is not '%2$s'"), path, HEADING);
+        return FALSE;
     }
     for (guint i = 1; lines[i]; i++) {
         g_auto(GStrv) fields = g_strsplit(lines[i], ",", 0);
