@@ -687,7 +687,7 @@ test_disk_without_settings(World *world, gconstpointer data)
         {"", DISK("file", "<source file='/run/gantry/ioq/a.img'/>"), FALSE},
     };
     g_autofree char *socket = world_path(world, "run/gantry/ioqd.sock");
-    g_autoptr(FakeDaemon) daemon = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
+    g_autoptr(FakeDaemon) daemon G_GNUC_UNUSED = fake_daemon_start(socket, FAKE_ANSWER, OK_ANSWER);
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *plain = world_domain("stdin-migrate.xml", cases[i].metadata);
