@@ -24,6 +24,11 @@
 /* Passwords are part of what is defined again. */
 #define DEFINITION (VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE)
 
+enum {
+    MAX_ITEMS = 8,    /* of a list in a line */
+    MAX_CHANGES = 40, /* that are shown to people */
+};
+
 typedef struct {
     char *wanted;
     GantryPolicy *policy;
@@ -33,6 +38,7 @@ typedef struct {
     gboolean is_active;
     GPtrArray *changes; /* of IoqChange */
     GPtrArray *left;
+    GPtrArray *warnings;
 } Request;
 
 static void
@@ -45,6 +51,7 @@ request_clear(gpointer data)
     gantry_policy_free(request->policy);
     g_clear_pointer(&request->changes, g_ptr_array_unref);
     g_clear_pointer(&request->left, g_ptr_array_unref);
+    g_clear_pointer(&request->warnings, g_ptr_array_unref);
 }
 
 static void
@@ -75,12 +82,31 @@ read_online(virConnectPtr virt, GError **error)
     return set;
 }
 
-/* What the settings make of a definition. @ret_text: NULL where nothing is to be changed. */
 static gboolean
-transform(const char *text, const Request *request, const GantryCpuset *online, char **ret_text,
-          GPtrArray **ret_changes, GPtrArray **ret_left, GError **error)
+warn_of_nova(GantryXml *domain, const char *name, GPtrArray *warnings, GError **error)
 {
-    const IoqApplyOptions options = {.online = online};
+    g_auto(GantryDomainIdentity) identity = {0};
+
+    if (!gantry_domain_identity_read(domain, &identity, error)) {
+        return FALSE;
+    }
+    if (identity.nova) {
+        g_ptr_array_add(warnings,
+                        g_strdup_printf(_("domain '%s' is Nova's, which writes the definition anew "
+                                          "when it reboots the instance hard, resizes, rebuilds "
+                                          "or cold migrates it: apply it again then"),
+                                        name));
+    }
+    return TRUE;
+}
+
+/* What the settings make of a definition. @ret_text: NULL where nothing is to be changed.
+ * @warnings: NULL: nobody wants them. */
+static gboolean
+transform(const char *text, const Request *request, const GantryCpuset *online, GPtrArray *warnings,
+          char **ret_text, GPtrArray **ret_changes, GPtrArray **ret_left, GError **error)
+{
+    const IoqApplyOptions options = {.online = online, .warnings = warnings};
     g_autoptr(GantryXml) domain = gantry_xml_parse(text, strlen(text), request->name, error);
     g_autoptr(GantrySettings) settings =
         domain ? gantry_settings_resolve(gantry_extensions, domain, request->policy, error) : NULL;
@@ -101,6 +127,10 @@ transform(const char *text, const Request *request, const GantryCpuset *online, 
         return FALSE;
     }
     if (!ioq_apply(domain, ioq->element, &options, edit, ret_changes, ret_left, error)) {
+        return FALSE;
+    }
+    if (warnings && (*ret_changes)->len > 0 &&
+        !warn_of_nova(domain, request->name, warnings, error)) {
         return FALSE;
     }
     *ret_text =
@@ -134,7 +164,7 @@ is_kept(virDomainPtr handle, const Request *request, const GantryCpuset *online,
         gantry_virt_set_error(error, _("cannot read domain '%s'"), request->name);
         return FALSE;
     }
-    ok = transform(kept, request, online, &text, &changes, &left, error);
+    ok = transform(kept, request, online, NULL, &text, &changes, &left, error);
     free(kept);
     if (ok && text) {
         g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
@@ -198,11 +228,23 @@ apply(virConnectPtr virt, gpointer data, GError **error)
         gantry_virt_set_error(error, _("cannot read domain '%s'"), request->name);
         return FALSE;
     }
-    ok = transform(old, request, online, &text, &request->changes, &request->left, error) &&
+    request->warnings = g_ptr_array_new_with_free_func(g_free);
+    ok = transform(old, request, online, request->warnings, &text, &request->changes,
+                   &request->left, error) &&
          (!text || request->dry_run ||
           replace_definition(virt, handle, old, text, request, online, error));
     free(old);
     return ok;
+}
+
+static void
+add_sentences(JsonBuilder *builder, const char *member, const GPtrArray *sentences)
+{
+    cli_json_begin_array(builder, member);
+    for (guint i = 0; i < sentences->len; i++) {
+        json_builder_add_string_value(builder, sentences->pdata[i]);
+    }
+    json_builder_end_array(builder);
 }
 
 static void
@@ -225,13 +267,28 @@ print_json(const Request *request)
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
-    cli_json_begin_array(builder, "left");
-    for (guint i = 0; i < request->left->len; i++) {
-        json_builder_add_string_value(builder, request->left->pdata[i]);
-    }
-    json_builder_end_array(builder);
+    add_sentences(builder, "left", request->left);
+    add_sentences(builder, "warnings", request->warnings);
     json_builder_end_object(builder);
     cli_print_json(json_builder_get_root(builder));
+}
+
+/* (transfer full): of a long list the begin. */
+static char *
+shorten(const char *list)
+{
+    g_auto(GStrv) items = g_strsplit(list, ", ", -1);
+    guint n = g_strv_length(items);
+    g_autofree char *begin = NULL;
+
+    if (n <= MAX_ITEMS) {
+        return g_strdup(list);
+    }
+    for (guint i = MAX_ITEMS; i < n; i++) {
+        g_clear_pointer(&items[i], g_free);
+    }
+    begin = g_strjoinv(", ", items);
+    return g_strdup_printf(_("%1$s, and %2$u more"), begin, n - MAX_ITEMS);
 }
 
 static void
@@ -239,10 +296,21 @@ print_text(const Request *request)
 {
     g_autofree char *name = gantry_printable(request->name);
 
-    for (guint i = 0; i < request->changes->len; i++) {
+    for (guint i = 0; i < MIN(request->changes->len, MAX_CHANGES); i++) {
         const IoqChange *change = request->changes->pdata[i];
+        g_autofree char *before = shorten(change->before);
+        g_autofree char *after = shorten(change->after);
 
-        printf("%s\n- %s\n+ %s\n", change->what, change->before, change->after);
+        printf("%s\n- %s\n+ %s\n", change->what, before, after);
+    }
+    if (request->changes->len > MAX_CHANGES) {
+        printf(_("... and %u more changes, which --json shows\n"),
+               request->changes->len - MAX_CHANGES);
+    }
+    for (guint i = 0; i < request->warnings->len; i++) {
+        g_autofree char *warning = gantry_one_line(request->warnings->pdata[i]);
+
+        fprintf(stderr, _("gantry ioq: warning: %s\n"), warning);
     }
     for (guint i = 0; i < request->left->len; i++) {
         puts(request->left->pdata[i]);

@@ -18,6 +18,8 @@ typedef struct {
     const GantryCpuset *online; /* CPUs of the domain's host; NULL: not known */
     gboolean guest_runs; /* it must not see any change: no queue count may be written that its XML
                             does not say */
+    GPtrArray *warnings; /* of char: sentences about what can be done, but is hardly meant, are
+                            added to it; NULL: nobody wants them */
 } IoqApplyOptions;
 
 /**

@@ -117,6 +117,21 @@ plan_target(const IoqTarget *target, IoqThreads *threads)
     return plan;
 }
 
+static void
+warn_of_many(const Plan *plan, const IoqApplyOptions *options)
+{
+    guint n_cpus = options->online ? gantry_cpuset_count(options->online) : 0;
+
+    if (options->warnings && n_cpus > 0 && plan->ids->len > n_cpus) {
+        g_ptr_array_add(
+            options->warnings,
+            g_strdup_printf(_("%1$s gets %2$u iothreads, more than the %3$u CPUs of this "
+                              "host can run at once: give it a larger "
+                              "queues-per-thread, or fewer queues"),
+                            plan->target->name, plan->ids->len, n_cpus));
+    }
+}
+
 static gboolean
 plan_targets(GPtrArray *targets, const IoqApplyOptions *options, IoqThreads *threads,
              GPtrArray *plans, GPtrArray *left, GError **error)
@@ -135,6 +150,7 @@ plan_targets(GPtrArray *targets, const IoqApplyOptions *options, IoqThreads *thr
             continue;
         }
         g_ptr_array_add(plans, plan_target(target, threads));
+        warn_of_many(plans->pdata[plans->len - 1], options);
         if (threads->ids->len > IOQ_MAX_IOTHREADS) {
             g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_LIMIT,
                         _("%1$s would bring the domain to more than %2$u iothreads: give it a "
