@@ -120,7 +120,7 @@ is_forgotten(const LbDamping *damping, LbDampingEntry *entry, gint64 now_sec)
     return rest_left(damping, entry, now_sec) == 0 && now_sec - entry->time_sec >= memory;
 }
 
-static void
+static LbDampingEntry
 note(LbDamping *damping, const char *vm_uuid, const char *host_uuid, gint64 now_sec)
 {
     LbDampingEntry *entry = entry_for(damping, vm_uuid, host_uuid);
@@ -130,18 +130,19 @@ note(LbDamping *damping, const char *vm_uuid, const char *host_uuid, gint64 now_
     }
     entry->n++;
     entry->time_sec = now_sec;
+    return *entry;
 }
 
-void
+LbDampingEntry
 lb_damping_moved(LbDamping *damping, const char *vm_uuid, gint64 now_sec)
 {
-    note(damping, vm_uuid, NULL, now_sec);
+    return note(damping, vm_uuid, NULL, now_sec);
 }
 
-void
+LbDampingEntry
 lb_damping_failed(LbDamping *damping, const char *vm_uuid, const char *host_uuid, gint64 now_sec)
 {
-    note(damping, vm_uuid, host_uuid, now_sec);
+    return note(damping, vm_uuid, host_uuid, now_sec);
 }
 
 typedef struct {

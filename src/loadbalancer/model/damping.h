@@ -32,9 +32,10 @@ LbDamping *lb_damping_new(const LbDampingOptions *options);
 void lb_damping_free(LbDamping *damping);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LbDamping, lb_damping_free)
 
-void lb_damping_moved(LbDamping *damping, const char *vm_uuid, gint64 now_sec);
-void lb_damping_failed(LbDamping *damping, const char *vm_uuid, const char *host_uuid,
-                       gint64 now_sec);
+/* Returns: what is to be kept of it; its texts are borrowed. */
+LbDampingEntry lb_damping_moved(LbDamping *damping, const char *vm_uuid, gint64 now_sec);
+LbDampingEntry lb_damping_failed(LbDamping *damping, const char *vm_uuid, const char *host_uuid,
+                                 gint64 now_sec);
 
 /* Gives the VMs of @state their cooldown_sec and quarantine, and forgets what is over. */
 void lb_damping_apply(LbDamping *damping, LbState *state, gint64 now_sec);

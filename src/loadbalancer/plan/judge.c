@@ -8,6 +8,8 @@
 #define MAX_MOVES_A_HOST 1U  /* in, and out */
 #define FORECAST_LIMIT   1.0 /* load that a target may be forecast to have */
 
+#define ASSUMED_DIRTY_RATIO 0.25
+
 gint64
 planner_millionths(double load)
 {
@@ -314,12 +316,18 @@ compare_numbers(gint64 a, gint64 b)
 
 #define MIB (G_GINT64_CONSTANT(1) << 20)
 
+/* Of a VM whose dirty rate is not known something in between is assumed, so that one that was asked
+ * about, and is harmless, is not passed over for one that was not. */
 static gint64
 mib_to_send(const Planner *planner, const LbVm *vm)
 {
     const LbCostLimits *limits = &planner->policy->cost;
-    LbCost cost = lb_cost_predict(vm->memory_bytes, vm->dirty_bytes_per_sec,
-                                  limits->bandwidth_bytes_per_sec, vm->max_downtime_msec);
+    gboolean is_known = vm->has_dirty_rate || vm->dirty_bytes_per_sec > 0;
+    guint64 dirty = is_known
+                        ? vm->dirty_bytes_per_sec
+                        : (guint64)(ASSUMED_DIRTY_RATIO * (double)limits->bandwidth_bytes_per_sec);
+    LbCost cost = lb_cost_predict(vm->memory_bytes, dirty, limits->bandwidth_bytes_per_sec,
+                                  vm->max_downtime_msec);
 
     /* The product with a relief stays below 2^63. */
     return CLAMP((gint64)(cost.bytes / MIB), 1, G_MAXINT32);
