@@ -125,9 +125,8 @@ warn_of_many(const Plan *plan, const IoqApplyOptions *options)
     if (options->warnings && n_cpus > 0 && plan->ids->len > n_cpus) {
         g_ptr_array_add(
             options->warnings,
-            g_strdup_printf(_("%1$s gets %2$u iothreads, more than the %3$u CPUs of this "
-                              "host can run at once: give it a larger "
-                              "queues-per-thread, or fewer queues"),
+            g_strdup_printf(_("%1$s gets %2$u iothreads, and the number of this host's CPUs is "
+                              "%3$u: give it a larger queues-per-thread, or fewer queues"),
                             plan->target->name, plan->ids->len, n_cpus));
     }
 }
