@@ -5,6 +5,7 @@
 
 #define GANTRY_LOG_MODULE "ioq"
 #include "common/base/cpuset.h"
+#include "common/base/error.h"
 #include "common/base/i18n.h"
 #include "common/base/log.h"
 #include "common/virt/connection.h"
@@ -125,6 +126,36 @@ pin_all(virConnectPtr virt, gpointer data, GError **error)
     return TRUE;
 }
 
+/* A libvirtd that restarts tells us of its domains before the end of the old connection is known.
+ */
+static gboolean
+has_gone(GantryVirtConn *conn, const GError *error)
+{
+    return g_error_matches(error, GANTRY_ERROR, GANTRY_ERROR_UNAVAILABLE) ||
+           gantry_virt_conn_state(conn, NULL) != GANTRY_VIRT_UP;
+}
+
+static gboolean
+pin_patiently(GantryVirtConn *conn, Job *job, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + (gint64)PIN_MSEC * 1000;
+
+    for (;;) {
+        gint64 left_msec = MAX(end - g_get_monotonic_time(), 0) / 1000;
+        g_autoptr(GError) problem = NULL;
+
+        gantry_virt_conn_wait_up(conn, (guint)left_msec);
+        if (gantry_virt_call(conn, pin_all, g_atomic_rc_box_acquire(job), job_release,
+                             (guint)left_msec, &problem)) {
+            return TRUE;
+        }
+        if (left_msec == 0 || !has_gone(conn, problem)) {
+            g_propagate_error(error, g_steal_pointer(&problem));
+            return FALSE;
+        }
+    }
+}
+
 static void
 run(gpointer data, gpointer user_data)
 {
@@ -135,8 +166,7 @@ run(gpointer data, gpointer user_data)
     if (!pinner->conn) {
         pinner->conn = gantry_virt_conn_new(pinner->uri, NULL);
     }
-    if (gantry_virt_call(pinner->conn, pin_all, g_atomic_rc_box_acquire(job), job_release, PIN_MSEC,
-                         &error)) {
+    if (pin_patiently(pinner->conn, job, &error)) {
         gantry_notice(_("domain '%1$s': %2$u iothreads are on the CPUs of its settings now"),
                       job->name, job->pins->len);
     } else {
