@@ -77,7 +77,7 @@ ioq_place_listen(IoqPlace *place, const char *path, uid_t owner, GError **error)
     if (!make_folder_for(path, error)) {
         return FALSE;
     }
-    fd = vu_listen(path, error);
+    fd = vu_listen(path, FALSE, error);
     if (fd < 0) {
         return FALSE;
     }

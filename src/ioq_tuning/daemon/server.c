@@ -179,7 +179,7 @@ examine_image(const IoqServerOptions *options, Child *child, gboolean *ret_direc
 static int
 connect_to_self(const IoqServerOptions *options, int *ret_fds, GError **error)
 {
-    gantry_autofd fd = vu_listen(options->socket, error);
+    gantry_autofd fd = vu_listen(options->socket, FALSE, error);
     guint n;
 
     if (fd < 0) {

@@ -104,7 +104,7 @@ configure(const ScratchWorker *worker, const ScratchWorkerOptions *options, Work
           GSubprocessLauncher *launcher, GError **error)
 {
     WorkerDisk *disk = &config->disks[0];
-    int fd = vu_listen(worker->socket, error);
+    int fd = vu_listen(worker->socket, FALSE, error);
 
     if (fd < 0) {
         return FALSE;

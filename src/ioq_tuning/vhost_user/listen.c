@@ -24,7 +24,7 @@ somebody_listens(const struct sockaddr_un *address)
 }
 
 static gboolean
-remove_old(const struct sockaddr_un *address, GError **error)
+remove_old(const struct sockaddr_un *address, gboolean take_over, GError **error)
 {
     const char *path = address->sun_path;
     struct stat status;
@@ -35,7 +35,7 @@ remove_old(const struct sockaddr_un *address, GError **error)
                         _("'%s' is there already, and is no socket"), path);
             return FALSE;
         }
-        if (somebody_listens(address)) {
+        if (!take_over && somebody_listens(address)) {
             g_set_error(error, GANTRY_ERROR, GANTRY_ERROR_REFUSED,
                         _("another process listens on the socket '%s'; end it first, or use "
                           "another path"),
@@ -51,7 +51,7 @@ remove_old(const struct sockaddr_un *address, GError **error)
 }
 
 int
-vu_listen(const char *path, GError **error)
+vu_listen(const char *path, gboolean take_over, GError **error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     gantry_autofd fd = -1;
@@ -62,7 +62,7 @@ vu_listen(const char *path, GError **error)
                     sizeof(address.sun_path) - 1);
         return -1;
     }
-    if (!remove_old(&address, error)) {
+    if (!remove_old(&address, take_over, error)) {
         return -1;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

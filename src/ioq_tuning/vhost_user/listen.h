@@ -6,11 +6,12 @@
 /**
  * vu_listen:
  * @path: absolute, at most 107 bytes
+ * @take_over: also from somebody who listens there, who will end: his connections stay his
  *
  * A listening unix stream socket, mode 0600. What is there already is replaced only if it is a
- * socket that nobody listens on.
+ * socket, and, without @take_over, one that nobody listens on.
  *
  * Returns: the descriptor, close-on-exec and non-blocking. -1 with GANTRY_ERROR_REFUSED (too long,
  * or something else is there) or _SYSTEM.
  */
-int vu_listen(const char *path, GError **error);
+int vu_listen(const char *path, gboolean take_over, GError **error);

@@ -34,6 +34,7 @@ typedef struct {
     guint64 null_mib;
     guint64 delay_usec;
     gboolean read_only;
+    gboolean take_over;
     guint64 max_queues;
     guint64 queue_size;
     guint64 queues_per_thread;
@@ -60,6 +61,11 @@ static const GantryOption worker_options[] = {
      .offset = G_STRUCT_OFFSET(WorkerOptions, socket),
      .metavar = "PATH",
      .summary = N_("vhost-user socket to listen on; must be given")},
+    {.name = "take-over",
+     .type = GANTRY_OPTION_FLAG,
+     .offset = G_STRUCT_OFFSET(WorkerOptions, take_over),
+     .summary =
+         N_("Take the socket's path from a worker that still listens there, for an upgrade")},
     {.name = "file",
      .short_name = 'f',
      .type = GANTRY_OPTION_STRING,
@@ -211,7 +217,7 @@ disk_from_options(const WorkerOptions *options, WorkerDisk *disk, GError **error
             return FALSE;
         }
     }
-    disk->listen_fd = vu_listen(options->socket, error);
+    disk->listen_fd = vu_listen(options->socket, options->take_over, error);
     return disk->listen_fd >= 0;
 }
 
