@@ -155,7 +155,7 @@ wait_for_the_end(int fd)
         }
         g_main_context_iteration(NULL, n < 0);
     }
-    while (!device->listen_source) {
+    while (device->wait != WAIT_NOTHING || !device->listen_source) {
         g_main_context_iteration(NULL, TRUE);
     }
 }
