@@ -360,12 +360,6 @@ lb_engine_plan(const LbEngine *engine)
     return engine->plan;
 }
 
-const LbPolicy *
-lb_engine_policy(const LbEngine *engine)
-{
-    return &engine->options.policy;
-}
-
 GPtrArray *
 lb_engine_moves(const LbEngine *engine)
 {

@@ -50,7 +50,6 @@ void lb_engine_pass(LbEngine *engine, LbState *state, gint64 now_sec);
 /* The state and the plan of the last pass; NULL before the first. */
 const LbState *lb_engine_state(const LbEngine *engine);
 const LbPlan *lb_engine_plan(const LbEngine *engine);
-const LbPolicy *lb_engine_policy(const LbEngine *engine);
 
 /* (transfer container) (element-type LbMoveRecord): moves that are under way or unclear. */
 GPtrArray *lb_engine_moves(const LbEngine *engine);

@@ -30,7 +30,7 @@ typedef struct {
     double forecast;   /* CPUs that it will want; counts where it is more than now */
     guint64 memory_bytes; /* what a target must have free */
     gboolean has_dirty_rate;
-    guint64 dirty_bytes_per_sec;
+    guint64 dirty_bytes_per_sec; /* 0 where it is not known */
 
     /* What keeps it where it is, or from some hosts. */
     char *tied_reason;    /* a device or disk of this host; NULL: none */

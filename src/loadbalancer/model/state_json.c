@@ -72,6 +72,7 @@ static const Member vm_members[] = {
     {"delay", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, delay), FALSE},
     {"forecast", MEMBER_NUMBER, G_STRUCT_OFFSET(LbVm, forecast), FALSE},
     {"memory_bytes", MEMBER_BYTES, G_STRUCT_OFFSET(LbVm, memory_bytes), FALSE},
+    {"dirty_rate_known", MEMBER_BOOL, G_STRUCT_OFFSET(LbVm, has_dirty_rate), FALSE},
     {"dirty_bytes_per_second", MEMBER_BYTES, G_STRUCT_OFFSET(LbVm, dirty_bytes_per_sec), FALSE},
     {"tied_reason", MEMBER_TEXT, G_STRUCT_OFFSET(LbVm, tied_reason), FALSE},
     {"cpu_model", MEMBER_TEXT, G_STRUCT_OFFSET(LbVm, cpu_model), FALSE},

@@ -322,8 +322,7 @@ static gint64
 mib_to_send(const Planner *planner, const LbVm *vm)
 {
     const LbCostLimits *limits = &planner->policy->cost;
-    gboolean is_known = vm->has_dirty_rate || vm->dirty_bytes_per_sec > 0;
-    guint64 dirty = is_known
+    guint64 dirty = vm->has_dirty_rate
                         ? vm->dirty_bytes_per_sec
                         : (guint64)(ASSUMED_DIRTY_RATIO * (double)limits->bandwidth_bytes_per_sec);
     LbCost cost = lb_cost_predict(vm->memory_bytes, dirty, limits->bandwidth_bytes_per_sec,

@@ -16,8 +16,6 @@ typedef enum {
     LB_RECORD_UNCLEAR,   /* somebody must look */
 } LbRecordState;
 
-const char *lb_record_state_name(LbRecordState state);
-
 typedef struct {
     char *id; /* a uuid of its own */
     char *vm_uuid;

@@ -325,7 +325,9 @@ add_random_knowledge(GRand *random, const LbState *state)
             vm->cooldown_sec = one_in(random, 12) ? 60 : 0;
             vm->cpu_model = one_in(random, 3) ? g_strdup(models[0]) : NULL;
             vm->max_downtime_msec = 300;
-            vm->dirty_bytes_per_sec = (guint64)g_rand_int_range(random, 0, 100) << 20;
+            vm->has_dirty_rate = one_in(random, 2);
+            vm->dirty_bytes_per_sec =
+                vm->has_dirty_rate ? (guint64)g_rand_int_range(random, 0, 100) << 20 : 0;
         }
     }
 }
